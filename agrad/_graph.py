@@ -1,0 +1,221 @@
+"""The records that a computational graph is made of: Primitive, Node, Edge.
+
+A `Primitive` is a function with its backward rules. A `Node` is one call of a primitive: it knows its parents and what
+the rules need, not its value. The value belongs to the handle (`Tensor`), to which the node has only a weak reference:
+a tensor that the user let go costs nothing, whatever the graph remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from operator import attrgetter
+from typing import Any, NamedTuple
+from weakref import ReferenceType
+
+from ._errors import PARAMETERS_UPDATED, VALUE_REPLACED
+from ._typing import Array, Namespace, Shape
+
+
+class Edge(NamedTuple):
+    """An incoming edge of a tensor, as `prevs` shows it.
+
+    `backward_fn(tensor, local_grad, prev)` is what flows along the edge backwards: the part of `prev`'s gradient that
+    comes from `tensor`, whose own gradient it reads from `tensor.backwards_grad`.
+    """
+
+    prev: Any = None
+    local_grad: Any = None
+    backward_fn: Any = None
+
+
+class Mask(Enum):
+    """What a primitive does with the mask of a cotangent that comes out of `where`.
+
+    The branch that was not taken gets a structural zero: whatever its local derivative is, NaN and infinity included,
+    nothing flows. So beside such a cotangent travels the mask of where it is really there.
+    """
+
+    GUARD = "guard"
+    """Elementwise: the same mask applies to the argument's cotangent, which is zeroed outside of it."""
+    LINEAR = "linear"
+    """The rule moves and adds elements: applied to the mask, it gives the argument's mask."""
+    STOP = "stop"
+    """Elements mix: the cotangent goes on without a mask."""
+
+
+class Primitive:
+    """A function together with its backward rules.
+
+    `rules` maps each argument that has a derivative to a function `(xp, g, …)` giving that argument's cotangent, in
+    plain Array API code over `xp`. **The names of a rule's other parameters declare what the graph keeps for it**: an
+    argument's name keeps that argument, `y` keeps the result, `<argument>_shape` needs only a shape, and every other
+    name is a parameter of the call (`axis`, …). `multiply` keeps x2 for x1 and x1 for x2, `tanh` only its result:
+
+        multiply = Primitive("multiply", x1=lambda xp, g, x2: g * x2, x2=lambda xp, g, x1: g * x1)
+        tanh = Primitive("tanh", x=lambda xp, g, y: g * (1 - y * y))
+
+    Nothing is kept for arguments that need no gradient. `forward(xp, *arguments, **parameters)` defaults to the
+    function of the namespace that has the primitive's name. A rule need not undo broadcasting or casts: the engine
+    does. With `variadic=True` the primitive takes one sequence of arrays, and its rule `(xp, g, index, …)` gives the
+    cotangent of the array of that index.
+    """
+
+    __slots__ = (
+        *("arguments", "arity", "backward", "declared", "forward"),
+        *("keep", "mask", "masks_taken", "name", "stale"),
+    )
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Array] | None = None,
+        *,
+        mask: Mask = Mask.GUARD,
+        masks_taken: tuple[Callable[..., Array] | None, ...] | None = None,
+        variadic: bool = False,
+        stale: str | None = None,
+        **rules: Callable[..., Array],
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.mask = mask
+        self.masks_taken = masks_taken
+        self.stale = stale
+        self.arguments = arguments = tuple(rules)
+        self.arity = 3 if variadic else len(rules)
+        first = 3 if variadic else 2
+        self.declared = [rule.__code__.co_varnames[first : rule.__code__.co_argcount] for rule in rules.values()]
+        self.backward = self.callers(rules)
+        kept = [_kept_slots(arguments, names) for names in self.declared]
+        # What to keep, by which arguments need a gradient: bit 0 for the first one, bit 1 for the second one.
+        self.keep = tuple(
+            tuple(any(bits >> i & 1 and slot in slots for i, slots in enumerate(kept)) for slot in ("k1", "k2", "ky"))
+            for bits in range(4)
+        )
+
+    def callers(self, rules: Mapping[str, Callable[..., Array]]) -> tuple[Callable[..., Array], ...]:
+        """For each argument a function (xp, g, node, index) that calls its rule with what the node keeps for it."""
+        return tuple(
+            _caller(rules[argument], _sources(self.arguments, names), self.arity == 3)
+            if argument in rules
+            else self.backward[i]
+            for i, (argument, names) in enumerate(zip(self.arguments, self.declared, strict=True))
+        )
+
+    def cotangent(self, xp: Namespace, g: Array, node: Any, index: int) -> Array:
+        """What the rule gives for the argument of number `index`, `g` being the cotangent of the result."""
+        return self.backward[index if self.arity < 3 else 0](xp, g, node, index)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+def _kept_slots(arguments: tuple[str, ...], names: tuple[str, ...]) -> set[str]:
+    slots = {arguments[i]: f"k{i + 1}" for i in range(len(arguments))} | {"y": "ky"}
+    return {slots[name] for name in names if name in slots}
+
+
+def _sources(arguments: tuple[str, ...], names: tuple[str, ...]) -> list[Callable[[Any], Any]]:
+    """For each name a function from a node to what it means."""
+    paths = {argument: f"k{i + 1}" for i, argument in enumerate(arguments)} | {"y": "ky"}
+    paths |= {f"{argument}_shape": ("a.shape", "b.shape")[i] for i, argument in enumerate(arguments)}
+    return [attrgetter(paths[name]) if name in paths else _parameter(name) for name in names]
+
+
+def _parameter(name: str) -> Callable[[Any], Any]:
+    return lambda node: node.params[name]
+
+
+def _caller(rule: Callable[..., Array], get: list[Callable[[Any], Any]], variadic: bool) -> Callable[..., Array]:
+    if variadic:
+        return lambda xp, g, node, index: rule(xp, g, index, *[source(node) for source in get])
+    if not get:
+        return lambda xp, g, node, index: rule(xp, g)
+    if len(get) == 1:
+        (only,) = get
+        return lambda xp, g, node, index: rule(xp, g, only(node))
+    if len(get) == 2:
+        first, second = get
+        return lambda xp, g, node, index: rule(xp, g, first(node), second(node))
+    return lambda xp, g, node, index: rule(xp, g, *[source(node) for source in get])
+
+
+class Node:
+    """One call of a primitive in a graph. It exists only where a gradient can flow.
+
+    `a` and `b` are the arguments: the parent's Node where it takes part, else the constant itself. For a variadic
+    primitive `a` is the tuple of all arguments. `k1`, `k2`, `ky` are what is kept for the rules: arguments and result.
+    """
+
+    __slots__ = ("a", "b", "device", "dtype", "handle", "held", "k1", "k2", "ky", "params", "primitive", "shape")
+
+    primitive: Primitive
+    a: Any
+    b: Any
+    k1: Any
+    k2: Any
+    ky: Any
+    params: dict[str, Any] | None
+    shape: Shape
+    dtype: Any
+    device: Any
+    handle: ReferenceType[Any] | None
+    held: Any
+    """Strong references to the arguments' handles, set by `keep_graph()` alone."""
+
+    def parents(self) -> Iterator[Node]:
+        """The nodes of the arguments that take part, an argument used twice twice."""
+        arguments = self.a if type(self.a) is tuple else (self.a, self.b)
+        return (argument for argument in arguments if type(argument) is Node)
+
+    def cut(self, reason: Primitive) -> None:
+        """Let go of all that this node holds. A backward pass through it raises, with the reason."""
+        self.primitive = reason
+        self.a = self.b = self.k1 = self.k2 = self.ky = self.params = self.held = None
+
+
+class Tape:
+    """The nodes of one backward pass, children before parents: what an update has to let go of.
+
+    The root's handle holds it, the leaves' handles have weak references to it, so it lives no longer than the graph.
+    """
+
+    __slots__ = ("__weakref__", "leaves", "nodes")
+
+    def __init__(self, nodes: list[Node], leaves: list[Node]) -> None:
+        self.nodes = nodes
+        self.leaves = leaves
+
+    def release(self, handles: set[Any]) -> None:
+        """Cut what is downstream of the leaves of `handles`, which were updated.
+
+        Trunks that those do not feed stay whole, so another head on them can still run its backward pass.
+        """
+        changed = {leaf for leaf in self.leaves if leaf.handle is not None and leaf.handle() in handles}
+        if len(changed) == len(self.leaves):  # everything is downstream of them
+            for node in self.nodes:
+                if node.primitive is not LEAF:
+                    node.cut(RELEASED)
+            self.nodes = []
+            return
+        for node in reversed(self.nodes):
+            a = node.a
+            for parent in a if type(a) is tuple else (a, node.b):
+                if type(parent) is Node and parent in changed:
+                    changed.add(node)
+                    node.cut(RELEASED)
+                    break
+        self.nodes = [node for node in self.nodes if node not in changed]
+
+
+def _no_forward(*_: Any, **__: Any) -> Any:
+    raise AssertionError("a leaf is not computed")
+
+
+LEAF = Primitive("leaf", _no_forward)
+RELEASED = Primitive("released", _no_forward, stale=PARAMETERS_UPDATED)
+REPLACED = Primitive("replaced", _no_forward, stale=VALUE_REPLACED)

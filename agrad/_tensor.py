@@ -1,0 +1,1293 @@
+"""Tensor, the handle that a user holds, and `unary`, `binary`, `variadic`, which apply a primitive to handles.
+
+A Tensor is a value, a gradient and a graph node. Everything that computes goes through the three functions here: they
+call the backend, and where a gradient can flow they record a node. The operators and methods below are thin.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from math import prod
+from typing import Any
+from weakref import ref
+
+from . import _errors
+from ._engine import needless, sweep, topological
+from ._errors import ConversionError, DTypeError, GraphError, ShapeError
+from ._graph import LEAF, REPLACED, Edge, Mask, Node, Primitive, Tape
+from ._modes import KEEPING, RECORDING, current_mode, is_keeping, is_recording, is_transforming
+from ._shapes import Axis, as_shape, keepdims_shape, normalize_axes, resolve_reshape, unbroadcast
+from ._typing import Array, DType, Namespace, Shape
+from .backend import Device, backend_of, device_of, find_device, generator, transfer
+from .rules import copying, elementwise, indexing, linear_algebra, manipulation, statistical
+
+_new = object.__new__
+
+_ONES: Any = object()
+"""Stands for the gradient of a root."""
+
+
+class Tensor:
+    """An array in a computational graph.
+
+    A Tensor of floating-point or complex data is a differentiable leaf: after `backward()` on something computed from
+    it, `backwards_grad` holds the gradient. Integer and boolean tensors are constants, and so is everything computed
+    from constants alone.
+
+    Args:
+        value: an array of any backend, nested lists, a number, or a Tensor (or lists of Tensors: these stay in the
+            graph). Arrays are copied.
+        prevs: the incoming edges of a node built by hand, see `Edge`.
+        device: where the value goes, e.g. "cpu", "cuda:1", "torch:cpu"; default: where the array is, else "cpu".
+        dtype: default: the array's own; float64 for Python floats on "cpu" and "cuda".
+        requires_grad: False makes a constant; True on integer data raises DTypeError.
+
+    >>> x = Tensor([1.0, 2.0, 3.0])
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> x.backwards_grad
+    array([2., 4., 6.])
+    """
+
+    __slots__ = ("__weakref__", "_device", "_grad", "_node", "_value", "_written")
+
+    _value: Array
+    _device: Device
+    _node: Node | None
+    _grad: Array | None
+    _written: Any
+    """On a root the Tape of its last backward pass; on a leaf a weak reference to the Tape that wrote its gradient, or
+    a tuple of them where several added to it; None after an update."""
+
+    __array_priority__ = 1000.0
+
+    def __init__(
+        self,
+        value: Any,
+        prevs: Sequence[Edge] | None = None,
+        *,
+        device: str | None = None,
+        dtype: DType | None = None,
+        requires_grad: bool | None = None,
+    ) -> None:
+        self._grad = self._written = None
+        tracked = stacked(value)
+        if tracked is not None:
+            if prevs:
+                raise GraphError("Tensor(): prevs belong to a new value; this one is a Tensor with its own history")
+            self._follow(tracked, device, dtype, requires_grad)
+            return
+        where = find_device(device) if device is not None else device_of(value) or find_device("cpu")
+        self._device = where
+        self._value = upload(value, where, dtype)
+        self._node = None
+        differentiable = _differentiable(where, self._value.dtype)
+        if requires_grad and not differentiable:
+            raise DTypeError(f"Tensor(): a {self._value.dtype} tensor can't require a gradient: make it floating-point")
+        if prevs:
+            if not differentiable:
+                raise DTypeError(f"Tensor(value, prevs=…): a {self._value.dtype} value has no gradient to hand on")
+            self._node = _hand_made_node(self, prevs)
+        elif differentiable if requires_grad is None else requires_grad:
+            self._node = _leaf_node(self)
+
+    def _follow(self, source: Tensor, device: str | None, dtype: Any, requires_grad: bool | None) -> None:
+        """Become a new handle of `source`'s value, connected to it unless requires_grad is False."""
+        if requires_grad is False:
+            source = source.detach()
+        result = source if device is None else source.to(device)
+        result = result if dtype is None else cast(result, result._device.dtype(dtype))
+        result = unary(copying.identity, source) if result is source else result
+        self._value, self._device, self._node = result._value, result._device, result._node
+        if self._node is not None:
+            self._node.handle = ref(self)
+        elif requires_grad:
+            if not _differentiable(self._device, self._value.dtype):
+                raise DTypeError(f"Tensor(): a {self.dtype} tensor can't require a gradient: make it floating-point")
+            self._node = _leaf_node(self)
+
+    # The chapter's constructors ------------------------------------------------------------------------------------
+
+    @classmethod
+    def ones(cls, *shape: int, device: str = "cpu", dtype: Any = None, requires_grad: bool | None = None) -> Tensor:
+        """A tensor of ones, of the default floating-point dtype unless told: `Tensor.ones(3, 4)`."""
+        return cls._filled("ones", shape, device, dtype, requires_grad)
+
+    @classmethod
+    def zeros(cls, *shape: int, device: str = "cpu", dtype: Any = None, requires_grad: bool | None = None) -> Tensor:
+        """A tensor of zeros, of the default floating-point dtype unless told: `Tensor.zeros(3, 4)`."""
+        return cls._filled("zeros", shape, device, dtype, requires_grad)
+
+    @classmethod
+    def _filled(cls, name: str, shape: Any, device: str, dtype: Any, requires_grad: bool | None) -> Tensor:
+        where = find_device(device)
+        sizes = _sizes(f"Tensor.{name}", shape)
+        value = getattr(where.xp, name)(sizes, dtype=where.dtype(dtype) or where.default_float(), device=where.native)
+        return leaf(value, where, requires_grad)
+
+    @classmethod
+    def ones_like(cls, tensor: Any, *, requires_grad: bool | None = None) -> Tensor:
+        """Ones of the shape, dtype and device of `tensor`, a Tensor or an array."""
+        value, where = _raw(tensor)
+        return leaf(where.xp.ones_like(value), where, requires_grad)
+
+    @classmethod
+    def zeros_like(cls, tensor: Any, *, requires_grad: bool | None = None) -> Tensor:
+        """Zeros of the shape, dtype and device of `tensor`, a Tensor or an array."""
+        value, where = _raw(tensor)
+        return leaf(where.xp.zeros_like(value), where, requires_grad)
+
+    @classmethod
+    def from_random(
+        cls,
+        *shape: int,
+        lower: float = 0,
+        upper: float = 1,
+        device: str = "cpu",
+        dtype: Any = None,
+        requires_grad: bool | None = None,
+    ) -> Tensor:
+        """Uniform numbers in [lower, upper), drawn on the host and uploaded: the same ones on each device.
+
+        `agrad.random.seed` makes them repeatable.
+        """
+        if not lower <= upper:
+            raise ValueError(f"Tensor.from_random: lower={lower} is above upper={upper}")
+        where = find_device(device)
+        drawn = generator(find_device("cpu")).uniform(lower, upper, _sizes("Tensor.from_random", shape))
+        return leaf(where.asarray(drawn, where.dtype(dtype) or where.default_float()), where, requires_grad)
+
+    @classmethod
+    def random_like(cls, tensor: Any, *, lower: float = 0, upper: float = 1) -> Tensor:
+        """Uniform numbers in [lower, upper) of the shape and device of `tensor`, and of its dtype if that is real."""
+        value, where = _raw(tensor)
+        dtype = value.dtype if where.xp.isdtype(value.dtype, "real floating") else None
+        return cls.from_random(*value.shape, lower=lower, upper=upper, device=where.name, dtype=dtype)
+
+    # What a tensor is ------------------------------------------------------------------------------------------------
+
+    @property
+    def value(self) -> Array:
+        """The array itself, of the backend's own type: no copy."""
+        value = self._value
+        return value if value.shape else self._device.backend.present(value)
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        array = upload(value, self._device, None if hasattr(value, "dtype") else self._value.dtype, copy=None)
+        if array.shape != self._value.shape or array.dtype != self._value.dtype:
+            self._grad = None
+        node = self._node
+        if node is None:
+            self._value = array
+            return
+        if not _differentiable(self._device, array.dtype):
+            raise DTypeError(f"x.value = …: a tensor that takes part in graphs can't become {array.dtype}")
+        update([(self, array)])
+        node.cut(REPLACED)
+
+    @property
+    def backwards_grad(self) -> Array:
+        """The gradient that the last backward pass gave this tensor: an array; zeros before the first one.
+
+        Raises GraphError on a constant, which has none.
+        """
+        if self._grad is None and self._node is None:
+            raise GraphError(f"a constant tensor has no gradient: {_why_constant(self)}")
+        return self._device.backend.present(self._gradient())
+
+    @backwards_grad.setter
+    def backwards_grad(self, gradient: Any) -> None:
+        if self._node is None:
+            raise GraphError(f"a constant tensor has no gradient: {_why_constant(self)}")
+        self._grad = None if gradient is None else self._cotangent("backwards_grad", gradient)
+        self._written = None if gradient is None else self._written or _no_tape
+
+    grad = backwards_grad
+
+    def _gradient(self) -> Array:
+        """The gradient as the backend gave it; that of a root, ones, is made when somebody looks."""
+        if self._grad is None:
+            return self._device.xp.zeros_like(self.value)
+        return self._device.xp.ones_like(self.value) if self._grad is _ONES else self._grad
+
+    @property
+    def prevs(self) -> list[Edge]:
+        """The incoming edges along which gradients flow, built when asked for.
+
+        `local_grad` is the local derivative where the operation is elementwise. A `prev` that nobody holds any more
+        is computed again if all that takes is still there; else GraphError names `agrad.keep_graph()`.
+        """
+        return [] if self._node is None else _edges(self, self._node)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor."""
+        return self._node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was made by the user and not computed."""
+        return self._node is None or self._node.primitive is LEAF
+
+    @property
+    def shape(self) -> Shape:
+        """The lengths of the axes."""
+        return tuple(self._value.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._value.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self._value.shape:
+            size *= n
+        return size
+
+    @property
+    def dtype(self) -> DType:
+        """The backend's dtype."""
+        return self._value.dtype
+
+    @property
+    def device(self) -> str:
+        """The name of the device."""
+        return self._device.name
+
+    # Backwards -------------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None, *, zero_grad: bool = True) -> None:
+        """Compute the gradient of this tensor with respect to every tensor of its graph that is still held.
+
+        Args:
+            gradient: the gradient of this tensor itself, of its shape; default: ones.
+            zero_grad: False adds to the gradients that are there instead of replacing them.
+
+        Raises:
+            GraphError: this tensor depends on no differentiable leaf, or the graph is gone because parameters were
+                updated. Nothing is changed then, nor by any other error.
+
+        Complex gradients point in the direction of steepest ascent, as in PyTorch: dL/dRe + i dL/dIm.
+        """
+        root = self._node
+        if root is None:
+            raise GraphError(f"backward(): this tensor depends on no differentiable leaf: {_why_constant(self)}")
+        device = self._device
+        if gradient is None:
+            seed = (
+                device.one(root.dtype)
+                if not root.shape
+                else device.xp.ones(root.shape, dtype=root.dtype, device=device.native)
+            )
+        else:
+            seed = transposed(device, self._cotangent("backward", gradient))
+        order = topological(root)
+        handles: dict[Node, Tensor] = {}
+        leaves = []
+        unseen = False
+        for node in order:
+            handle = None if node.handle is None else node.handle()
+            if handle is not None:
+                handles[node] = handle
+            if node.primitive is LEAF:
+                leaves.append(node)
+                unseen = unseen or handle is None
+        found = sweep(order, seed, handles, needless(order, handles) if unseen else None)
+        _deliver(found, handles, zero_grad)
+        if gradient is None and zero_grad and root.primitive is not LEAF:
+            self._grad = _ONES
+        tape = Tape(order, leaves)
+        reference = ref(tape)
+        for node, handle in handles.items():
+            if node.primitive is LEAF:
+                handle._written = reference if zero_grad else (reference, *_tapes(handle._written))
+        if root.primitive is not LEAF:
+            self._written = tape
+
+    def _cotangent(self, function: str, gradient: Any) -> Array:
+        """A gradient given by the user as an array like this tensor's value."""
+        if isinstance(gradient, Tensor):
+            gradient = gradient._value
+        origin = device_of(gradient)
+        if origin is not None and origin is not self._device:
+            raise _errors.mixed_devices(function, self._device, origin)
+        array = self._device.asarray(gradient, self._value.dtype, copy=True)
+        if tuple(array.shape) != self.shape:
+            raise ShapeError(f"{function}: a gradient of shape {tuple(array.shape)} for a tensor of shape {self.shape}")
+        return array
+
+    def gradient_update(self, lr: float) -> None:
+        """One step of gradient descent: value - lr * gradient. Graphs that this leaf fed are let go.
+
+        Raises GraphError on constants and on tensors that are not leaves.
+        """
+        descend("gradient_update", [self], lr)
+
+    def detach(self) -> Tensor:
+        """A constant of the same value."""
+        return wrap(self._value, self._device)
+
+    def to(self, device: str) -> Tensor:
+        """This tensor on another device; gradients flow back."""
+        target = find_device(device)
+        if target is self._device:
+            return self
+        source = self._device
+        result = wrap(transfer(self._value, target), target)
+        if self._node is not None and is_recording():
+            params = {"source": source, "target": target}
+            held = (self,) if is_keeping() else None
+            _record(copying.to_device, result, self._node, None, self._value, None, params, held)
+        return result
+
+    # Shapes and sums -------------------------------------------------------------------------------------------------
+
+    @property
+    def T(self) -> Tensor:
+        """The axes reversed, as in NumPy: the transpose of a matrix."""
+        ndim = self.ndim
+        if ndim < 2:
+            return self
+        if ndim == 2:
+            return unary(manipulation.matrix_transpose, self)
+        return unary(manipulation.permute_dims, self, {"axes": tuple(reversed(range(ndim)))})
+
+    @property
+    def mT(self) -> Tensor:
+        """The transpose of the last two axes."""
+        if self.ndim < 2:
+            raise ShapeError(f"mT: a tensor of shape {self.shape} has no matrices to transpose")
+        return unary(manipulation.matrix_transpose, self)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in another shape, given as integers or as one tuple; one of them may be -1."""
+        sizes = as_shape("reshape", shape[0] if len(shape) == 1 else shape)
+        return unary(manipulation.reshape, self, {"shape": resolve_reshape("reshape", self.size, sizes)})
+
+    def broadcast_to(self, shape: Any) -> Tensor:
+        """This tensor repeated along new axes and axes of length 1."""
+        return unary(manipulation.broadcast_to, self, {"shape": as_shape("broadcast_to", shape)})
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The sum of all elements, or along `axis`, an integer or a tuple of them."""
+        return reduce(statistical.sum, self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """The mean of all elements, or along `axis`, an integer or a tuple of them. Integers become floating-point."""
+        return reduce(statistical.mean, floating(self), axis, keepdims)
+
+    # Indexing --------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        if not self._value.shape:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._value.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._value.shape:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return unary(indexing.getitem, self, {"index": full_index(index, self)})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        plain = full_index(index, self)
+        if not isinstance(value, Tensor):
+            value = wrap(_constant_array("x[i] = v", value, self), self._device)
+        if value._device is not self._device:
+            raise _errors.mixed_devices("x[i] = v", self._device, value._device)
+        xp = self._device.xp
+        value = cast(value, self._value.dtype)
+        condition = None
+        if is_recording() and (self._node is not None or value._node is not None) and _has_mask(xp, plain):
+            true = xp.ones((), dtype=xp.bool, device=self._device.native)
+            condition = xp.index_set(xp.zeros_like(self._value, dtype=xp.bool), plain, true)
+        self._become(binary(indexing.setitem, self, value, {"index": plain, "condition": condition}))
+
+    def _become(self, result: Tensor) -> None:
+        """Take over the value and the node of `result`: what `x[i] = v` and `x += y` do to the handle x."""
+        if result._value.shape != self._value.shape:
+            raise ShapeError(f"an in-place operation can't change the shape {self.shape} of a tensor to {result.shape}")
+        if result._value.dtype != self._value.dtype:
+            result = cast(result, self._value.dtype)
+        old, new = self._node, result._node
+        if old is not None and old.primitive is LEAF and not is_recording():
+            update([(self, result._value)])
+            return
+        before = None
+        if is_keeping() and new is not None:
+            before = wrap(self._value, self._device)
+            before._node = old
+            new.held = tuple([before if x is self else x for x in new.held])
+        self._value, self._node = result._value, new
+        if old is not None and old.primitive is LEAF:
+            if new is not None:
+                new.handle = None  # the handle's gradient stays that of the leaf as it was made
+            return
+        if old is not None and old is not new:
+            old.handle = None if before is None else ref(before)
+        if new is not None:
+            new.handle = ref(self)
+
+    # Conversions -----------------------------------------------------------------------------------------------------
+
+    def item(self) -> Any:
+        """The one element as a Python number. Waits for the device."""
+        if self.size != 1:
+            raise ShapeError(f"item(): a tensor of shape {self.shape} has not one element but {self.size}")
+        return self.numpy().reshape(()).item()
+
+    def numpy(self) -> Any:
+        """A copy of the value as a numpy.ndarray on the host. Waits for the device; leaves the graph, knowingly."""
+        return self._device.backend.to_numpy(self.value).copy()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"the truth value of a tensor of shape {self.shape} is ambiguous: use agrad.any() or agrad.all()"
+            )
+        return bool(self.item())
+
+    def __index__(self) -> int:
+        if self.ndim or not self._device.xp.isdtype(self._value.dtype, "integral"):
+            raise TypeError(f"a {self.dtype} tensor of shape {self.shape} can't be used as an index")
+        return operator.index(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if not self._device.name == "cpu":
+            raise ConversionError(
+                f"np.asarray: this tensor is on device '{self._device}', and nothing leaves a device silently: "
+                f"use x.numpy()"
+            )
+        if self._node is not None and self._node.primitive is not LEAF:
+            if is_transforming():
+                raise ConversionError(
+                    "np.asarray: a tensor was converted to NumPy inside a transform, where its gradient would be lost: "
+                    "use agrad's functions, or x.detach().numpy() for a constant"
+                )
+            warnings.warn(
+                "np.asarray: this tensor has a history, which the NumPy array does not: what is computed from it is "
+                "not differentiated. x.numpy() says so silently.",
+                _errors.GraphLeavingWarning,
+                stacklevel=2,
+            )
+        return self._device.backend.asarray(self._value, self._device, dtype, copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        called = f"np.{ufunc.__name__}" if method == "__call__" else f"np.{ufunc.__name__}.{method}"
+        return _call_counterpart(called, None if method != "__call__" else ufunc, inputs, options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        called = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+        return _call_counterpart(called, function, args, options)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
+        """The namespace of this tensor's device: `agrad` itself for the default device."""
+        return sys.modules["agrad"] if self._device.name == "cpu" else self._device.functions
+
+    def __dlpack__(self, **options: Any) -> Any:
+        if self._node is not None and self._node.primitive is not LEAF:
+            raise ConversionError("DLPack: this tensor has a history, which would be lost: use x.detach()")
+        return self._value.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._value.__dlpack_device__()
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """The standard's name of `to`."""
+        return self.to(device)
+
+    def __repr__(self) -> str:
+        host = self._device.backend.to_numpy(self.value)
+        text = find_device("cpu").backend.format(host, "Tensor(")
+        place = "" if self._device.name == "cpu" else f", device='{self._device}'"
+        return f"Tensor({text}{place})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else self, spec) if spec else repr(self)
+
+    # Copies ----------------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Tensor:
+        return Tensor(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        self._check_leaf("copy.deepcopy")
+        result = wrap(self._device.xp.asarray(self.value, copy=True), self._device)
+        if self._node is not None:
+            result._node = _leaf_node(result)
+            result._grad = None if self._grad is None else self._device.xp.asarray(self._gradient(), copy=True)
+        memo[id(self)] = result
+        return result
+
+    def __reduce__(self) -> Any:
+        self._check_leaf("pickle")
+        gradient = None if self._grad is None else self._device.backend.to_numpy(self.backwards_grad)
+        return _restore, (self.numpy(), self._device.name, self.requires_grad, gradient)
+
+    def _check_leaf(self, function: str) -> None:
+        if not self.is_leaf:
+            raise GraphError(f"{function}: this tensor has a history, which can't be copied: use x.detach()")
+
+    # Operators -------------------------------------------------------------------------------------------------------
+
+    __hash__ = object.__hash__
+
+    def __add__(self, other: Any) -> Tensor:
+        return binary(_ADD, self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return binary(_ADD, other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return binary(_SUBTRACT, self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return binary(_SUBTRACT, other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return binary(_MULTIPLY, self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return binary(_MULTIPLY, other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return binary(_DIVIDE, self if self._node else floating(self), other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return binary(_DIVIDE, other, self if self._node else floating(self))
+
+    def __pow__(self, other: Any) -> Tensor:
+        return binary(_POWER, self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return binary(_POWER, other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return binary(_MATMUL, self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return binary(_MATMUL, other, self)
+
+    def __neg__(self) -> Tensor:
+        return unary(elementwise.negative, self)
+
+    def __pos__(self) -> Tensor:
+        return unary(copying.identity, self)
+
+    def __abs__(self) -> Tensor:
+        return unary(elementwise.abs, self)
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return _in_place(self, binary(_ADD, self, other))
+
+    def __isub__(self, other: Any) -> Tensor:
+        return _in_place(self, binary(_SUBTRACT, self, other))
+
+    def __imul__(self, other: Any) -> Tensor:
+        return _in_place(self, binary(_MULTIPLY, self, other))
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return _in_place(self, self / other)
+
+    def __ipow__(self, other: Any) -> Tensor:
+        return _in_place(self, binary(_POWER, self, other))
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return _in_place(self, binary(_MATMUL, self, other))
+
+    def __eq__(self, other: object) -> Any:
+        return plain("equal", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return plain("not_equal", self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return plain("less", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return plain("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return plain("greater", self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return plain("greater_equal", self, other)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return binary(elementwise.floor_divide, self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return binary(elementwise.floor_divide, other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return binary(elementwise.remainder, self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return binary(elementwise.remainder, other, self)
+
+    def __invert__(self) -> Tensor:
+        return plain("bitwise_invert", self)
+
+    def __and__(self, other: Any) -> Tensor:
+        return plain("bitwise_and", self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return plain("bitwise_or", self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return plain("bitwise_xor", self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+
+_ADD, _SUBTRACT, _MULTIPLY = elementwise.add, elementwise.subtract, elementwise.multiply
+_DIVIDE, _POWER, _MATMUL = elementwise.divide, elementwise.power, linear_algebra.matmul
+
+
+# Applying primitives -------------------------------------------------------------------------------------------------
+
+
+def wrap(value: Array, device: Device) -> Tensor:
+    """A constant Tensor around a raw array, which is not copied."""
+    result: Tensor = _new(Tensor)
+    result._value = value
+    result._device = device
+    result._node = result._grad = result._written = None
+    return result
+
+
+def unary(primitive: Primitive, x: Tensor, params: dict[str, Any] | None = None) -> Tensor:
+    """Apply a primitive of one argument."""
+    device = x._device
+    value = x._value
+    try:
+        y = device.forward[primitive](value, **params) if params else device.forward[primitive](value)
+    except Exception as error:
+        raise _errors.diagnose(primitive.name, device, (value,), error) from error
+    result: Tensor = _new(Tensor)
+    result._value = y
+    result._device = device
+    result._node = result._grad = result._written = None
+    node = x._node
+    if node is not None and (mode := current_mode()) & RECORDING:
+        _record(primitive, result, node, None, value, None, params, (x,) if mode & KEEPING else None)
+    return result
+
+
+def binary(primitive: Primitive, x1: Any, x2: Any, params: dict[str, Any] | None = None) -> Tensor:
+    """Apply a primitive of two arguments, of which at least one is a Tensor; the other may be a raw array or a number.
+
+    Gives NotImplemented where an argument is neither, so that Python can ask the other operand.
+    """
+    if isinstance(x1, Tensor):
+        device = x1._device
+        a, left = x1._value, x1._node
+        if isinstance(x2, Tensor):
+            if x2._device is not device:
+                raise _errors.mixed_devices(primitive.name, device, x2._device)
+            b, right = x2._value, x2._node
+        else:
+            right = None
+            b = x2 if type(x2) is float or type(x2) is int else _constant(primitive.name, x2, device)
+    else:
+        device = x2._device
+        b, right = x2._value, x2._node
+        left = None
+        a = x1 if type(x1) is float or type(x1) is int else _constant(primitive.name, x1, device)
+    if a is NotImplemented or b is NotImplemented:
+        return NotImplemented  # type: ignore[no-any-return]
+    try:
+        y = device.forward[primitive](a, b, **params) if params else device.forward[primitive](a, b)
+    except Exception as error:
+        raise _errors.diagnose(primitive.name, device, (a, b), error) from error
+    result: Tensor = _new(Tensor)
+    result._value = y
+    result._device = device
+    result._node = result._grad = result._written = None
+    if (left is not None or right is not None) and (mode := current_mode()) & RECORDING:
+        _record(primitive, result, left, right, a, b, params, (x1, x2) if mode & KEEPING else None)
+    return result
+
+
+def variadic(primitive: Primitive, tensors: Sequence[Tensor], params: dict[str, Any]) -> Tensor:
+    """Apply a primitive of a sequence of tensors, which are on one device."""
+    device = tensors[0]._device
+    for tensor in tensors:
+        if tensor._device is not device:
+            raise _errors.mixed_devices(primitive.name, device, tensor._device)
+    values = tuple([tensor._value for tensor in tensors])
+    try:
+        y = device.forward[primitive](values, **params)
+    except Exception as error:
+        raise _errors.diagnose(primitive.name, device, values, error) from error
+    result = wrap(y, device)
+    if is_recording() and any(tensor._node is not None for tensor in tensors):
+        parents = tuple([tensor._value if tensor._node is None else tensor._node for tensor in tensors])
+        _record(primitive, result, parents, None, values, None, params, tensors if is_keeping() else None)
+    return result
+
+
+def _record(
+    primitive: Primitive,
+    result: Tensor,
+    left: Any,
+    right: Node | None,
+    a: Any,
+    b: Any,
+    params: dict[str, Any] | None,
+    held: Sequence[Any] | None,
+) -> None:
+    """Give `result` its node: parents or constants, and what the rules of `primitive` declare that they need."""
+    y = result._value
+    node = _new(Node)
+    node.primitive = primitive
+    keep_a, keep_b, keep_y = primitive.keep[(left is not None) + 2 * (right is not None)]
+    node.k1 = a if keep_a else None
+    node.k2 = b if keep_b else None
+    node.ky = y if keep_y else None
+    node.a = a if left is None else left
+    node.b = b if right is None else right
+    node.params = params
+    shape = y.shape
+    if left.__class__ is Node and left.shape == shape:
+        shape = left.shape  # one tuple for a chain of elementwise operations
+    node.shape = shape
+    node.dtype = y.dtype
+    node.device = result._device
+    node.handle = ref(result)
+    node.held = held
+    result._node = node
+
+
+def _leaf_node(handle: Tensor) -> Node:
+    value = handle._value
+    node = _new(Node)
+    node.primitive = LEAF
+    node.a = node.b = node.k1 = node.k2 = node.ky = node.params = node.held = None
+    node.shape = value.shape
+    node.dtype = value.dtype
+    node.device = handle._device
+    node.handle = ref(handle)
+    return node
+
+
+def _constant(function: str, value: Any, device: Device) -> Any:
+    """An operand that is no Tensor: a raw array of the same device, a number, or NotImplemented."""
+    if isinstance(value, bool | int | float | complex):
+        return value.item() if hasattr(value, "item") else value
+    backend = backend_of(value)
+    if backend is None:
+        return NotImplemented
+    number = backend.number(value)
+    if number is not None:
+        return number
+    origin = device_of(value)
+    if origin is not device:
+        raise _errors.mixed_devices(function, device, origin)
+    return value
+
+
+def _constant_array(function: str, value: Any, like: Tensor) -> Array:
+    """A constant operand as an array of the device of `like`; numbers take its dtype."""
+    constant = _constant(function, value, like._device)
+    if constant is NotImplemented or not hasattr(constant, "shape"):
+        return like._device.asarray(value if constant is NotImplemented else constant, like._value.dtype)
+    return constant
+
+
+def plain(name: str, *operands: Any) -> Tensor:
+    """Call a function of the namespace that has no derivative: the result is a constant."""
+    device = next(x._device for x in operands if isinstance(x, Tensor))
+    values = []
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            if operand._device is not device:
+                raise _errors.mixed_devices(name, device, operand._device)
+            operand = operand._value
+        else:
+            operand = _constant(name, operand, device)
+            if operand is NotImplemented:
+                return NotImplemented  # type: ignore[no-any-return]
+        values.append(operand)
+    try:
+        return wrap(getattr(device.xp, name)(*values), device)
+    except Exception as error:
+        raise _errors.diagnose(name, device, tuple(values), error) from error
+
+
+def reduce(primitive: Primitive, x: Tensor, axis: Axis, keepdims: bool, correction: float | None = None) -> Tensor:
+    """Apply a reduction; `axis=None` means all axes."""
+    shape = x._value.shape
+    axes = None if axis is None else normalize_axes(primitive.name, axis, len(shape))
+    kept = (1,) * len(shape) if axes is None else keepdims_shape(shape, axes)
+    params: dict[str, Any] = {"axis": axes, "keepdims": keepdims, "shape": kept}
+    if primitive.name in _COUNTED:
+        params["count"] = prod(shape if axes is None else [shape[i] for i in axes]) - (correction or 0)
+    if correction is not None:
+        params["correction"] = correction
+    return unary(primitive, x, params)
+
+
+_COUNTED = ("mean", "var", "std")
+
+
+def cast(x: Tensor, dtype: DType) -> Tensor:
+    """`x` in another dtype of its backend; itself where it has that already. To integers it becomes a constant."""
+    if x._value.dtype == dtype:
+        return x
+    if x._node is not None and not _differentiable(x._device, dtype):
+        x = x.detach()
+    return unary(copying.astype, x, {"dtype": dtype})
+
+
+def floating(x: Tensor) -> Tensor:
+    """`x`, integers and booleans as the default floating-point dtype: what functions like exp are given."""
+    if x._node is not None or _differentiable(x._device, x._value.dtype):
+        return x
+    return wrap(x._device.xp.astype(x._value, x._device.default_float()), x._device)
+
+
+def _differentiable(device: Device, dtype: DType) -> bool:
+    return device.kind_of(dtype) in ("real", "complex")
+
+
+# Making tensors ------------------------------------------------------------------------------------------------------
+
+
+def leaf(value: Array, device: Device, requires_grad: bool | None) -> Tensor:
+    result = wrap(value, device)
+    if requires_grad is not False and _differentiable(device, value.dtype):
+        result._node = _leaf_node(result)
+    elif requires_grad:
+        raise DTypeError(f"a {value.dtype} tensor can't require a gradient: make it floating-point")
+    return result
+
+
+def upload(value: Any, device: Device, dtype: Any, copy: bool | None = True) -> Array:
+    """A user's value as a raw array on `device`."""
+    if isinstance(value, Tensor):
+        value = value._value
+    dtype = device.dtype(dtype)
+    origin = device_of(value)
+    if origin is not None and origin is not device:
+        value = transfer(value, device)
+        return value if dtype is None else device.xp.astype(value, dtype, copy=False)
+    if origin is None and dtype is None and _holds_floats(value):
+        dtype = device.default_float()
+    return device.asarray(value, dtype, copy)
+
+
+def _holds_floats(value: Any) -> bool:
+    """Whether nested lists hold Python floats, and no complex numbers, so that the default dtype is meant."""
+    if isinstance(value, list | tuple):
+        kinds = [_holds_floats(item) if isinstance(item, list | tuple) else type(item) for item in value]
+        return any(kind is True or kind is float for kind in kinds) and complex not in kinds
+    return type(value) is float
+
+
+def stacked(value: Any) -> Tensor | None:
+    """The Tensor that `value` is, or that lists of Tensors make when stacked; None if there is no Tensor in it."""
+    if isinstance(value, Tensor):
+        return value
+    if not isinstance(value, list | tuple) or not _holds_tensors(value):
+        return None
+    like = _first_tensor(value)
+    tracked = [(item, stacked(item)) for item in value]
+    items = [
+        wrap(_constant_array("Tensor", item, like), like._device) if part is None else part for item, part in tracked
+    ]
+    return variadic(manipulation.stack, items, {"axis": 0})
+
+
+def _holds_tensors(value: Sequence[Any]) -> bool:
+    return any(isinstance(v, Tensor) or (isinstance(v, list | tuple) and _holds_tensors(v)) for v in value)
+
+
+def _first_tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    return next(
+        _first_tensor(v) for v in value if isinstance(v, Tensor) or (isinstance(v, list | tuple) and _holds_tensors(v))
+    )
+
+
+def _raw(tensor: Any) -> tuple[Array, Device]:
+    if isinstance(tensor, Tensor):
+        return tensor._value, tensor._device
+    device = device_of(tensor) or find_device("cpu")
+    return device.asarray(tensor), device
+
+
+def _sizes(function: str, shape: tuple[Any, ...]) -> Shape:
+    return as_shape(function, shape[0] if len(shape) == 1 else shape)
+
+
+def _restore(value: Any, device: str, requires_grad: bool, gradient: Any) -> Tensor:
+    result = Tensor(value, device=device, requires_grad=requires_grad)
+    if gradient is not None:
+        result._grad = upload(gradient, result._device, None)
+    return result
+
+
+def full_index(index: Any, x: Tensor) -> Any:
+    """The index of x[index] with raw arrays, and an ellipsis for the axes it leaves out, which libraries may demand."""
+    plain = raw_index(index, x._device)
+    ndim = len(x._value.shape)
+    if ndim <= 1 and type(plain) in (int, slice):
+        return plain
+    parts = plain if type(plain) is tuple else (plain,)
+    if not {type(part) for part in parts} <= _PLAIN_PARTS:
+        return plain
+    new_axes = parts.count(None)
+    return parts if not new_axes and len(parts) == ndim else (*parts, ...)
+
+
+_PLAIN_PARTS = {int, slice, type(None)}
+
+
+def raw_index(index: Any, device: Device) -> Any:
+    """An index with arrays in the place of tensors and lists."""
+    if isinstance(index, tuple):
+        return tuple([raw_index(part, device) for part in index])
+    if isinstance(index, Tensor):
+        if index._device is not device:
+            raise _errors.mixed_devices("indexing", device, index._device)
+        return index._value if index.ndim else operator.index(index) if not _is_bool(index) else index._value
+    if isinstance(index, list):
+        return device.asarray(index, None if index else "int64")
+    origin = None if index is None or isinstance(index, int | slice) else device_of(index)
+    if origin is not None and origin is not device:
+        raise _errors.mixed_devices("indexing", device, origin)
+    return index
+
+
+def _is_bool(x: Tensor) -> bool:
+    return bool(x._device.xp.isdtype(x._value.dtype, "bool"))
+
+
+def _has_mask(xp: Namespace, index: Any) -> bool:
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(hasattr(part, "dtype") and xp.isdtype(part.dtype, "bool") for part in parts)
+
+
+# Backwards and updates -----------------------------------------------------------------------------------------------
+
+
+class _NoTape:
+    """Stands for the weak reference of a gradient that no backward pass wrote."""
+
+    def __call__(self) -> None:
+        return None
+
+
+_no_tape = _NoTape()
+
+
+def _tapes(written: Any) -> list[Any]:
+    """Weak references to the tapes that wrote a leaf's gradient, of those that are still there."""
+    references = written if isinstance(written, tuple) else (written,)
+    return [reference for reference in references if isinstance(reference, ref) and reference() is not None]
+
+
+def _handle(node: Node) -> Tensor | None:
+    return None if node.handle is None else node.handle()
+
+
+def transposed(device: Device, gradient: Array) -> Array:
+    """A gradient as a cotangent, or back: the conjugate of complex ones (see `_engine`)."""
+    return device.xp.conj(gradient) if device.kind_of(gradient.dtype) == "complex" else gradient
+
+
+def _deliver(found: dict[Node, Array], handles: dict[Node, Tensor], zero_grad: bool) -> None:
+    """Give every handle its gradient; those of leaves are arrays of their own, which may be written to.
+
+    All that can fail comes first, so that an error leaves every gradient as it was.
+    """
+    finished = []
+    taken: set[int] = set()
+    for node, g in found.items():
+        handle = handles[node]
+        if node.device.kind_of(node.dtype) == "complex":
+            g = node.device.xp.conj(g)
+        if not zero_grad and handle._grad is not None:
+            g = handle._gradient() + g
+        elif node.primitive is LEAF:
+            g = node.device.xp.asarray(g, copy=True) if id(g) in taken else node.device.backend.owned(g)
+        taken.add(id(g))
+        finished.append((handle, g))
+    for handle, g in finished:
+        handle._grad = g
+
+
+def update(changes: Iterable[tuple[Tensor, Array]]) -> None:
+    """Rebind tensors to new values: each becomes a new leaf.
+
+    The graphs whose backward pass wrote their gradients let go of what is downstream of them.
+    """
+    changes = list(changes)
+    by_tape: dict[Tape, set[Tensor]] = {}
+    for handle, _ in changes:
+        written = handle._written
+        for reference in (written,) if type(written) is ref else _tapes(written):
+            tape = reference()
+            if tape is not None:
+                by_tape.setdefault(tape, set()).add(handle)
+    for tape, handles in by_tape.items():
+        tape.release(handles)
+    for handle, value in changes:
+        handle._value = value
+        handle._written = None
+        handle._node = _leaf_node(handle)
+
+
+def move(handles: Iterable[Tensor], device: str) -> None:
+    """Move leaves and constants to a device, in place. Graphs that they fed are let go as by an update."""
+    target = find_device(device)
+    moved = [(handle, transfer(handle.value, target)) for handle in handles if handle._device is not target]
+    tracked = [(handle, value) for handle, value in moved if handle._node is not None]
+    for handle, value in moved:
+        handle._value, handle._device, handle._grad = value, target, None
+    update(tracked)
+
+
+def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
+    """Gradient descent on those of `parameters` that got a gradient since their last update."""
+    rate = lr if type(lr) is float else _rate(function, lr)
+    changes = []
+    for parameter in parameters:
+        if parameter._node is None:
+            raise GraphError(f"{function}: a constant tensor can't be updated: {_why_constant(parameter)}")
+        if parameter._node.primitive is not LEAF:
+            raise GraphError(f"{function}: only leaves can be updated; this tensor was computed: use x.detach()")
+        if parameter._written is not None:
+            value = parameter._value - rate * parameter._gradient()
+            changes.append((parameter, in_dtype_of(parameter, value)))
+    update(changes)
+
+
+def in_dtype_of(parameter: Tensor, value: Array) -> Array:
+    """A new value in the parameter's dtype: a float64 learning rate does not widen a float32 parameter."""
+    dtype = parameter._value.dtype
+    return value if value.dtype is dtype else parameter._device.xp.astype(value, dtype, copy=False)
+
+
+def _rate(function: str, lr: Any) -> Any:
+    """A learning rate as a Python number, or as the 0-d array that a tensor holds."""
+    if isinstance(lr, int | float):
+        return float(lr)
+    rate = lr._value if isinstance(lr, Tensor) else lr
+    if getattr(rate, "shape", None) != ():
+        raise TypeError(f"{function}: the learning rate is a number, not {lr!r:.60}")
+    return rate
+
+
+def _why_constant(tensor: Tensor) -> str:
+    if not _differentiable(tensor._device, tensor._value.dtype):
+        return f"its dtype is {tensor.dtype}, and only floating-point and complex tensors are differentiable"
+    return (
+        "it was made with requires_grad=False, by detach(), under no_grad(), or from constants alone; "
+        "Tensor(x, requires_grad=True) makes a leaf"
+    )
+
+
+def _in_place(handle: Tensor, result: Any) -> Tensor:
+    if result is NotImplemented:
+        return result  # type: ignore[no-any-return]
+    handle._become(result)
+    return handle
+
+
+# NumPy's protocols ---------------------------------------------------------------------------------------------------
+
+
+def _call_counterpart(called: str, function: Any, args: Any, options: dict[str, Any]) -> Any:
+    """agrad's function of the same meaning as a NumPy function, on NumPy's arguments."""
+    if options.get("out") is not None:
+        raise _errors.UnsupportedFunctionError(f"{called}: out= would write past the graph: assign the result instead")
+    counterpart = find_device("cpu").backend.counterpart(function)
+    if counterpart is None:
+        raise _errors.UnsupportedFunctionError(
+            f"{called} has no counterpart in agrad, and a gradient would be lost in it: use agrad's functions, or "
+            f"x.numpy() for a constant"
+        )
+    functions = next(x for x in _flat([args, list(options.values())]) if isinstance(x, Tensor))._device.functions
+    bound = getattr(functions, counterpart) if isinstance(counterpart, str) else partial(counterpart, functions)
+    try:
+        from inspect import signature
+
+        signature(bound).bind(*args, **options)
+    except TypeError as error:
+        raise _errors.UnsupportedFunctionError(f"{called} on a Tensor: {error}; use agrad's functions") from None
+    return bound(*args, **options)
+
+
+def _flat(args: Any) -> Iterator[Any]:
+    for arg in args:
+        if isinstance(arg, list | tuple):
+            yield from _flat(arg)
+        else:
+            yield arg
+
+
+# Edges ---------------------------------------------------------------------------------------------------------------
+
+
+def _by_hand(xp: Namespace, g: Any, index: int, edges: list[Edge], y: Array, device: Device) -> Array:
+    """The rule of a node built by hand: what its edge's backward_fn makes of the node's gradient.
+
+    It works on arrays. Where the pass is recorded, the record raises if somebody differentiates it.
+    """
+    edge = edges[index]
+    seen = wrap(_plain(y), device)
+    seen._grad = transposed(device, _plain(g))
+    part = _plain(edge.backward_fn(seen, edge.local_grad, edge.prev))
+    part = transposed(device, device.asarray(part, copy=True))
+    if not isinstance(g, Tensor):
+        return part
+    return variadic(_BY_HAND_ONCE, [g, *[edge.prev for edge in edges]], {"part": part})
+
+
+def _plain(x: Any) -> Any:
+    return x._value if isinstance(x, Tensor) else x
+
+
+def _not_twice(xp: Namespace, g: Any, index: int) -> Array:
+    raise GraphError(
+        "a node built with Tensor(value, prevs=[Edge(…)]) has no higher derivatives: its backward_fn works on "
+        "arrays. Write the operation with agrad.custom_gradient"
+    )
+
+
+_BY_HAND_ONCE = Primitive(
+    "the gradient of a node built by hand",
+    lambda xp, arrays, part: part,
+    mask=Mask.STOP,
+    variadic=True,
+    arrays=_not_twice,
+)
+BY_HAND = Primitive("a node built by hand", mask=Mask.STOP, variadic=True, arrays=_by_hand)
+
+
+def _hand_made_node(handle: Tensor, prevs: Sequence[Edge]) -> Node | None:
+    """A node with the edges that a reader of the book wrote; None where no gradient can flow along them."""
+    edges = [Edge(*edge) for edge in prevs]
+    for edge in edges:
+        if not isinstance(edge.prev, Tensor):
+            raise GraphError(f"Edge(prev=…): prev is the Tensor that the edge comes from, not {edge.prev!r:.60}")
+        if not callable(edge.backward_fn):
+            raise GraphError("Edge(backward_fn=…) is missing: a function (tensor, local_grad, prev) giving a gradient")
+        if edge.prev._device is not handle._device:
+            raise _errors.mixed_devices("Tensor(value, prevs=…)", handle._device, edge.prev._device)
+    if not is_recording() or all(edge.prev._node is None for edge in edges):
+        return None
+    node = _leaf_node(handle)
+    node.primitive = BY_HAND
+    node.a = tuple([edge.prev._value if edge.prev._node is None else edge.prev._node for edge in edges])
+    node.ky = handle._value
+    node.params = {"edges": edges, "device": handle._device}
+    return node
+
+
+def _pointwise(tensor: Tensor, local_grad: Array, prev: Tensor) -> Array:
+    """Elementwise operations: the gradient of the result times the local derivative."""
+    xp = tensor._device.xp
+    part = tensor.backwards_grad * (transposed(tensor._device, local_grad))
+    return part if part.shape == prev._value.shape else unbroadcast(xp, part, prev.shape)
+
+
+def _edges(handle: Tensor, node: Node) -> list[Edge]:
+    if node.primitive.stale:
+        raise GraphError("prevs: the graph of this tensor was let go when its parameters were updated")
+    if node.primitive is BY_HAND:
+        return list(node.params["edges"])  # type: ignore[index]
+    arguments = node.a if type(node.a) is tuple else (node.a, node.b)
+    return [_edge(handle, node, i, parent) for i, parent in enumerate(arguments) if type(parent) is Node]
+
+
+def _edge(handle: Tensor, node: Node, index: int, parent: Node) -> Edge:
+    primitive = node.primitive
+    xp = node.device.xp
+    prev = _prev(node, index, parent)
+
+    def local(g: Array) -> Array:
+        return primitive.cotangent(xp, g, node, index)
+
+    if primitive.mask is Mask.GUARD:
+        return Edge(prev, local(xp.ones(node.shape, dtype=node.dtype, device=node.device.native)), _pointwise)
+
+    def backward_fn(tensor: Tensor, local_grad: Any, prev: Tensor) -> Array:
+        part = transposed(node.device, local(transposed(node.device, tensor.backwards_grad)))
+        return part if part.shape == prev._value.shape else unbroadcast(xp, part, prev.shape)
+
+    backward_fn.__name__ = backward_fn.__qualname__ = f"{primitive.name}_backward"
+    return Edge(prev, None, backward_fn)
+
+
+def _prev(node: Node, index: int, parent: Node) -> Tensor:
+    """The handle of a parent: the one that somebody holds, or a new one around its value computed again."""
+    for handle in (_handle(parent), node.held and node.held[index]):
+        if isinstance(handle, Tensor) and handle._node is parent:
+            return handle
+    kept = (node.k1 if index == 0 else node.k2) if node.primitive.arity < 3 else None
+    prev = wrap(_recompute(parent) if kept is None else kept, parent.device)
+    prev._node = parent
+    if parent.primitive is not LEAF:
+        parent.handle = ref(prev)
+    return prev
+
+
+def _recompute(wanted: Node) -> Array:
+    """The value of a node whose handle is gone, from the nearest values that are still there."""
+    values: dict[Node, Array] = {}
+    stack = [wanted]
+    while stack:
+        node = stack[-1]
+        if node in values:
+            stack.pop()
+            continue
+        handle = _handle(node)
+        if handle is not None and handle._node is node:
+            values[node] = handle._value
+        elif node.ky is not None:
+            values[node] = node.ky
+        elif node.primitive.arity == 0 or node.primitive is BY_HAND:
+            raise GraphError(
+                "prevs: a tensor of this graph was let go, and its value can't be computed again because a leaf under "
+                "it is gone or was changed: build the graph inside `with agrad.keep_graph():`"
+            )
+        else:
+            missing = [parent for parent in node.parents() if parent not in values]
+            if missing:
+                stack.extend(missing)
+                continue
+            values[node] = _evaluate(node, values)
+        stack.pop()
+    return values[wanted]
+
+
+def _evaluate(node: Node, values: dict[Node, Array]) -> Array:
+    forward: Callable[..., Array] = node.device.forward[node.primitive]
+    params = node.params or {}
+    if node.primitive.arity == 3:
+        return forward(tuple([values.get(x, x) if type(x) is Node else x for x in node.a]), **params)
+    arguments = (node.a, node.b)[: node.primitive.arity]
+    return forward(*[values[x] if type(x) is Node else x for x in arguments], **params)

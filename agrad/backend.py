@@ -1,0 +1,599 @@
+"""Where arrays come from: the Backend protocol, devices, and the registry that finds them.
+
+All that differs between array libraries is behind `Backend`. Devices are strings for users ("cpu", "cuda:1",
+"torch:cpu") and `Device` objects inside; a backend is imported only when its device is asked for or one of its arrays
+arrives.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from importlib import import_module
+from math import prod
+from typing import Any, ClassVar
+
+from ._errors import BackendUnavailableError, DeviceError, DTypeError
+from ._typing import Array, DType, Namespace
+
+
+class Backend(ABC):
+    """One array library.
+
+    A package brings one by subclassing this and offering it in the entry-point group `agrad.backends` under the name of
+    its device kind; the entry point is a function without arguments that gives it.
+
+    What is not abstract has a default in the terms of the standard, and may be overridden by something faster.
+    """
+
+    kind: str
+    """The device kind: what stands before the colon of a device's name."""
+
+    arrays_from: str
+    """The top-level module in which the type of this library's arrays is defined."""
+
+    @abstractmethod
+    def unavailable(self) -> str | None:
+        """Why no device of this kind can be used here, and what to do; None if one can."""
+
+    @abstractmethod
+    def library(self, native: Any) -> Namespace:
+        """The array namespace, complete in the sense of the standard, for the device `native`."""
+
+    @abstractmethod
+    def devices(self) -> dict[str, Any]:
+        """The library's own device objects by the name that users write; the first one is the default."""
+
+    @abstractmethod
+    def device_name(self, array: Array) -> str:
+        """The name of the device that `array` is on."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> Any:
+        """`array` as a numpy.ndarray on the host; it may share memory."""
+
+    def format(self, array: Array, prefix: str) -> str:
+        """The elements of a host array as text for a repr whose lines begin under the end of `prefix`."""
+        raise NotImplementedError(f"device kind '{self.kind}' prints through the host")
+
+    @abstractmethod
+    def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
+        """`value` (nested lists, numbers, a NumPy array, an array of this library) as an array on `device`."""
+
+    def fast(self, device: Device) -> dict[str, Callable[..., Array]]:
+        """Faster forward functions for primitives, by their names; the plain ones are their test oracle."""
+        return {}
+
+    def fast_backward(self, device: Device) -> dict[str, dict[str, Callable[..., Array]]]:
+        """Faster backward rules: by primitive and argument, of the same parameters as the plain ones, their oracle."""
+        return {}
+
+    def generator(self, device: Device, seed: int | None) -> Any:
+        """A random generator with the methods of numpy.random.Generator, drawing on `device`."""
+        return None
+
+    def index_add(self, array: Array, index: Any, values: Array) -> Array:
+        """A new array: `array` with `values` added at `index`, where an element may be named several times."""
+        return _index_add(self.library(None), array, index, values)
+
+    def index_set(self, array: Array, index: Any, values: Array) -> Array:
+        """A new array: `array` with `values` at `index`."""
+        if hasattr(array, "at"):  # arrays that cannot be written to bring this functional form along
+            return array.at[index].set(values)
+        xp = self.library(None)
+        result = xp.asarray(array, copy=True)
+        index, values = _without_new_axes(xp, array, index, values)
+        try:
+            result[index] = values
+        except IndexError:  # the standard has no assignment at integer arrays
+            return _index_set(xp, array, index, values)
+        return result
+
+    def default_float(self, device: Device) -> DType:
+        """The dtype of real floating-point data that nobody chose."""
+        return device.xp.float64
+
+    def number(self, value: Any) -> Any:
+        """`value` as a Python number if it is one of this library's scalars, which must not widen; else None."""
+        return None
+
+    def owned(self, array: Array) -> Array:
+        """`array`, or a copy of it if it is a view or read-only: safe to be handed out and written to."""
+        return array
+
+    def present(self, array: Array) -> Array:
+        """`array` as a user is to see it: an array also where the library computed a scalar."""
+        return array
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """A context in which floating-point warnings are off."""
+        return nullcontext()
+
+    def counterpart(self, function: Any) -> str | Callable[..., Any] | None:
+        """What runs in the place of one of this library's functions that is called on a Tensor.
+
+        The name of agrad's function, or a function of agrad's namespace and the call's arguments; None if nothing does.
+        """
+        return None
+
+
+def _index_add(xp: Namespace, array: Array, index: Any, values: Array) -> Array:
+    """Scatter-add in the standard's terms, which have none: for every element the sum of the values that name it.
+
+    It takes memory for elements times values: a backend for large arrays overrides this.
+    """
+    if hasattr(array, "at"):
+        return array.at[index].add(values)
+    result = xp.asarray(array, copy=True)
+    parts = index if isinstance(index, tuple) else (index,)
+    if not any(hasattr(part, "dtype") for part in parts):
+        index, values = _without_new_axes(xp, array, index, values)
+        result[index] = result[index] + values
+        return result
+    hit, named = _hits(xp, array, parts)
+    added = xp.reshape(xp.broadcast_to(values, named.shape), (1, -1))
+    return result + xp.reshape(xp.sum(xp.where(hit, added, xp.zeros_like(added)), axis=1), array.shape)
+
+
+def _index_set(xp: Namespace, array: Array, index: Any, values: Array) -> Array:
+    """Scatter in the standard's terms, in which a mask writes, integers don't: of several values the last one stays."""
+    from array_api_compat import device
+
+    parts = index if isinstance(index, tuple) else (index,)
+    hit, named = _hits(xp, array, parts)
+    if 0 in hit.shape:
+        return xp.asarray(array, copy=True)
+    order = xp.arange(hit.shape[1], device=device(array))
+    last = xp.max(xp.where(hit, order, xp.asarray(-1, device=device(array))), axis=1)
+    flat = xp.reshape(xp.broadcast_to(values, named.shape), (-1,))
+    written = xp.take(flat, xp.where(last < 0, xp.zeros_like(last), last), axis=0)
+    return xp.reshape(xp.where(last < 0, xp.reshape(array, (-1,)), written), array.shape)
+
+
+def _hits(xp: Namespace, array: Array, parts: tuple[Any, ...]) -> tuple[Array, Array]:
+    """Which element, by its number, is named by which place of an index; and the numbers in the index's own shape."""
+    from array_api_compat import device
+
+    places = xp.arange(prod(array.shape), device=device(array))
+    named = _select(xp, xp.reshape(places, array.shape), parts)
+    return places[:, None] == xp.reshape(named, (1, -1)), named
+
+
+def _without_new_axes(xp: Namespace, array: Array, index: Any, values: Array) -> tuple[Any, Array]:
+    """An index to write to without the new axes in it, with which the standard only reads, and the values to match."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if all(part is not None for part in parts) or any(hasattr(part, "dtype") for part in parts):
+        return index, values
+    kept = tuple(part for part in parts if part is not None)
+    return kept, xp.reshape(xp.broadcast_to(values, array[index].shape), array[kept].shape)
+
+
+def _select(xp: Namespace, array: Array, parts: tuple[Any, ...]) -> Array:
+    """array[parts], also where one part is an array of integers and the others are slices, which the standard lacks."""
+    kinds = [None if isinstance(part, slice) else getattr(part, "ndim", None) == 1 for part in parts]
+    if kinds.count(True) == 1 and kinds.count(None) == len(kinds) - 1 and (len(parts), array.ndim) != (1, 1):
+        axis = kinds.index(True)
+        if xp.isdtype(parts[axis].dtype, "integral"):
+            return xp.take(array[(*parts[:axis], slice(None), *parts[axis + 1 :], ...)], parts[axis], axis=axis)
+    return array[parts]
+
+
+class ArrayNamespace:
+    """A library's namespace as the rules see it: with index_add, index_set, to_device, and with faster functions."""
+
+    def __init__(self, library: Namespace, **extra: Any) -> None:
+        self.__dict__.update(extra)
+        self._library = library
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._library, name)
+        self.__dict__[name] = value
+        return value
+
+
+class _Forward(dict[Any, Callable[..., Array]]):
+    """The function that computes each primitive on one device, resolved when it is first used."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def __missing__(self, primitive: Any) -> Callable[..., Array]:
+        xp = self.device.xp
+        function = self.device.fast.get(primitive.name)
+        if function is None:
+            function = partial(primitive.forward, xp) if primitive.forward else getattr(xp, primitive.name)
+        self[primitive] = function
+        return function
+
+
+class _Backward(dict[Any, tuple[Callable[..., Array], ...]]):
+    """The backward rules of each primitive on one device, resolved when they are first used."""
+
+    def __init__(self, device: Device) -> None:
+        self.rules = device.backend.fast_backward(device)
+
+    def __missing__(self, primitive: Any) -> tuple[Callable[..., Array], ...]:
+        callers: tuple[Callable[..., Array], ...] = primitive.callers(self.rules.get(primitive.name, {}))
+        self[primitive] = callers
+        return callers
+
+
+class Device:
+    """A place where arrays live: one object per name, so that `is` compares."""
+
+    __slots__ = ("_kinds", "_ones", "backend", "backward", "fast", "forward", "functions", "name", "native", "xp")
+
+    def __init__(self, name: str, backend: Backend, native: Any) -> None:
+        self.name = name
+        self.backend = backend
+        self.native = native
+        self.xp = ArrayNamespace(
+            backend.library(native),
+            index_add=backend.index_add,
+            index_set=backend.index_set,
+            to_device=transfer,
+        )
+        self.fast = backend.fast(self)
+        self.forward = _Forward(self)
+        self.backward = _Backward(self)
+        self.functions = Functions(self)
+        self._kinds: dict[DType, str] = {}
+        self._ones: dict[DType, Array] = {}
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"Device({self.name!r})"
+
+    def __reduce__(self) -> Any:
+        return find_device, (self.name,)
+
+    def asarray(self, value: Any, dtype: DType | None = None, copy: bool | None = None) -> Array:
+        """`value` as an array on this device."""
+        return self.backend.asarray(value, self, self.dtype(dtype), copy)
+
+    def dtype(self, dtype: Any) -> DType | None:
+        """This backend's dtype of the same name as `dtype`: a name, a Python type or any backend's dtype."""
+        if dtype is None:
+            return None
+        if dtype is float:
+            return self.backend.default_float(self)
+        name = _PYTHON_DTYPES.get(dtype) if isinstance(dtype, type) else None
+        name = name or dtype_name(dtype)
+        found = getattr(self.xp, name, None) if name in DTYPES else None
+        if found is None:
+            raise DTypeError(f"{dtype!r} is not a dtype of the standard; those are {', '.join(DTYPES)}")
+        return found
+
+    def default_float(self) -> DType:
+        """The dtype of real floating-point data that nobody chose."""
+        return self.backend.default_float(self)
+
+    def kind_of(self, dtype: DType) -> str:
+        """What a dtype is: "real" or "complex" floating-point, "integral" or "bool"."""
+        kind = self._kinds.get(dtype)
+        if kind is None:
+            names = ("real floating", "complex floating", "integral", "bool")
+            kind = next(name for name in names if self.xp.isdtype(dtype, name)).partition(" ")[0]
+            self._kinds[dtype] = kind
+        return kind
+
+    def one(self, dtype: DType) -> Array:
+        """A 1 without axes, made once, which must not be written to; NumPy indexes it to a scalar, which can't be."""
+        one = self._ones.get(dtype)
+        if one is None:
+            one = self._ones[dtype] = self.xp.ones((), dtype=dtype, device=self.native)[()]
+        return one
+
+
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float32", "float64", "complex64", "complex128"),
+)
+_PYTHON_DTYPES = {bool: "bool", int: "int64", complex: "complex128"}
+
+
+def dtype_name(dtype: Any) -> str:
+    """The standard's name of any backend's dtype.
+
+    >>> import numpy
+    >>> dtype_name(numpy.dtype("float32")), dtype_name(numpy.float32), dtype_name("float32")
+    ('float32', 'float32', 'float32')
+    """
+    if isinstance(dtype, str):
+        return dtype
+    name = getattr(dtype, "name", None) or getattr(dtype, "__name__", None) or str(dtype)
+    return str(name).rsplit(".", 1)[-1].rstrip("_'>")
+
+
+class Functions:
+    """agrad's functions as the namespace of one device: creation functions default to it, dtypes are its backend's.
+
+    One object per device, always the same one: it is what `Tensor.__array_namespace__` gives.
+    """
+
+    registered: ClassVar[dict[str, Callable[..., Any]]] = {}
+    """The public functions by name, filled by the `public` decorator where each is defined."""
+    creating: ClassVar[set[str]] = set()
+    """The names of those that take `device=` and default to the namespace's own."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def __getattr__(self, name: str) -> Any:
+        function = self.registered.get(name)
+        if function is not None:
+            value = partial(function, device=self._device.name) if name in self.creating else function
+        elif name in DTYPES or name in ("e", "inf", "nan", "newaxis", "pi"):
+            value = getattr(self._device.xp, name)
+        else:
+            raise AttributeError(f"agrad has no function {name!r}")
+        self.__dict__[name] = value
+        return value
+
+    def __dir__(self) -> list[str]:
+        return sorted({*self.registered, *DTYPES, "e", "inf", "nan", "newaxis", "pi"})
+
+    def __repr__(self) -> str:
+        return f"<agrad functions on {self._device.name}>"
+
+
+class GenericBackend(Backend):
+    """Any library that speaks the standard, carried without knowing it: devices are called "<library>:<device>"."""
+
+    def __init__(self, kind: str, library: Namespace) -> None:
+        self.kind = kind
+        self.arrays_from = kind
+        self._library = library
+        self._info = library.__array_namespace_info__()
+
+    def unavailable(self) -> str | None:
+        """Nothing stands against it: the library was imported."""
+        return None
+
+    def library(self, native: Any) -> Namespace:
+        """The namespace that array-api-compat gives for this library, or the library itself."""
+        return self._library
+
+    def devices(self) -> dict[str, Any]:
+        """The devices that the library's own inspection lists."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a library may warn of device types that it lists itself
+            natives = [native for native in self._info.devices() if native is not None]
+        listed = {f"{self.kind}:{_label(native)}": native for native in natives}
+        default = f"{self.kind}:{_label(self._info.default_device())}"
+        return {default: listed.pop(default, None), **listed}
+
+    def device_name(self, array: Array) -> str:
+        """The kind and the library's name for where `array` is."""
+        from array_api_compat import device
+
+        return f"{self.kind}:{_label(device(array))}"
+
+    def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
+        """`value` on `device`, its dtype kept if it is an array."""
+        if backend_of(value) is self:
+            from array_api_compat import to_device
+
+            moved = value if self.device_name(value) == device.name else to_device(value, device.native)
+            return self._library.asarray(moved, dtype=dtype, copy=copy)
+        if dtype is None and hasattr(value, "dtype"):
+            dtype = device.dtype(value.dtype)
+        shape = getattr(value, "shape", None)
+        if type(value).__module__.partition(".")[0] == "numpy":
+            value = value.tolist() if value.ndim == 0 or value.size == 0 else value
+        array = self._library.asarray(value, dtype=dtype, device=device.native, copy=copy)
+        return array if shape in (None, array.shape) else self._library.reshape(array, shape)
+
+    def to_numpy(self, array: Array) -> Any:
+        """`array` moved to the library's host device, if it has one of that name, and from there to NumPy."""
+        from array_api_compat import to_device
+
+        host = [native for name, native in self.devices().items() if native is not None and "cpu" in name.lower()]
+        array = to_device(array, host[0]) if host else array
+        return find_device("cpu").backend.asarray(array, find_device("cpu"), None, None)
+
+    def owned(self, array: Array) -> Array:
+        """A copy: whether an array is a view of another one, the standard doesn't say. Immutable arrays stay."""
+        return array if hasattr(array, "at") else self._library.asarray(array, copy=True)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """NumPy's: it is what warns inside the libraries that are built on it."""
+        return find_device("cpu").backend.quiet()
+
+    def default_float(self, device: Device) -> DType:
+        """The library's own default."""
+        return self._info.default_dtypes(device=device.native)["real floating"]
+
+
+def _label(native: Any) -> str:
+    """What a library calls its device, as short text: "cpu", "cuda:0", "device1"."""
+    platform = getattr(native, "platform", None)
+    if platform:
+        return f"{platform}:{native.id}" if native.id else str(platform)
+    quoted = re.search(r"'(.+?)'", text := str(native))
+    return quoted[1] if quoted else text
+
+
+_PACKAGES = {"cpu": "agrad_numpy", "cuda": "agrad_cupy"}
+_backends: dict[str, Backend] = {}
+_devices: dict[str, Device] = {}
+_by_type: dict[type, Backend | None] = {}
+
+
+def find_device(name: str | Device) -> Device:
+    """The device called `name`. Raises DeviceError if there is none, BackendUnavailableError if it can't be used.
+
+    >>> find_device("cpu")
+    Device('cpu')
+    """
+    if isinstance(name, Device):
+        return name
+    try:
+        return _devices[name]
+    except (KeyError, TypeError):
+        return _make_device(name)
+
+
+def _make_device(name: Any) -> Device:
+    if not isinstance(name, str):
+        raise DeviceError(f'a device is given by its name, e.g. "cpu" or "cuda:1", not by {name!r}')
+    kind = name.partition(":")[0]
+    backend = find_backend(kind, name)
+    reason = backend.unavailable()
+    if reason:
+        raise BackendUnavailableError(f"device '{name}' can't be used: {reason}")
+    known = backend.devices()
+    canonical = next(iter(known)) if name == kind else name
+    if canonical not in known:
+        raise DeviceError(f"there is no device '{name}'; of this kind there are: {', '.join(known)}")
+    device = _devices.get(canonical)
+    if device is None:
+        device = _devices.setdefault(canonical, Device(canonical, backend, known[canonical]))
+    _devices[name] = device
+    return device
+
+
+def find_backend(kind: str, name: str = "") -> Backend:
+    """The backend of a device kind: agrad's own, an installed package's, or a library that speaks the standard."""
+    backend = _backends.get(kind)
+    if backend is None:
+        backend = _backends.setdefault(kind, _load_backend(kind, name))
+    return backend
+
+
+def _load_backend(kind: str, name: str) -> Backend:
+    package = _PACKAGES.get(kind)
+    if package:
+        return _checked(import_module(package).backend(), kind)
+    plugins = _plugins()
+    if kind in plugins:
+        return _checked(plugins[kind].load()(), kind)
+    library = _standard_library(kind) if ":" in name and kind.isidentifier() else None
+    if library is None:
+        kinds = ", ".join([*_PACKAGES, *sorted(plugins)])
+        raise DeviceError(
+            f"there is no device '{name or kind}': known kinds are {kinds}; other array libraries are named "
+            f'"<library>:<device>", e.g. "torch:cpu", and must be installed'
+        )
+    return GenericBackend(kind, library)
+
+
+def _checked(backend: Any, kind: str) -> Backend:
+    if not isinstance(backend, Backend) or backend.kind != kind:
+        raise DeviceError(f"the package for device kind '{kind}' gave {backend!r}, which is not a Backend of that kind")
+    return backend
+
+
+def _plugins() -> dict[str, Any]:
+    """The entry points of other packages; importing the metadata machinery costs 50 ms, hence only here."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group="agrad.backends")}
+
+
+def _standard_library(kind: str) -> Namespace | None:
+    """The namespace of the library `kind`: by array-api-compat, its `numpy` submodule, or itself."""
+    for module in (f"array_api_compat.{kind}", f"{kind}.numpy", kind):
+        try:
+            library = import_module(module)
+        except ImportError:
+            continue
+        if hasattr(library, "__array_namespace_info__"):
+            return library
+    return None
+
+
+def backend_of(value: Any) -> Backend | None:
+    """The backend whose array (or scalar) `value` is; None if it is no array."""
+    kind = type(value)
+    try:
+        return _by_type[kind]
+    except KeyError:
+        backend = _by_type[kind] = _recognise(value)
+        return backend
+
+
+def _recognise(value: Any) -> Backend | None:
+    module = type(value).__module__.partition(".")[0]
+    for kind, package in _PACKAGES.items():
+        if module == _ARRAYS_FROM[kind]:
+            backend = find_backend(kind)
+            return backend if hasattr(value, "dtype") and package in sys.modules else None
+    for backend in list(_backends.values()):
+        if backend.arrays_from == module:
+            return backend
+    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+        return None
+    from array_api_compat import array_namespace, is_array_api_obj
+
+    if not is_array_api_obj(value):
+        return None
+    library = array_namespace(value)
+    kind = library.__name__.removeprefix("array_api_compat.").partition(".")[0]
+    return _backends.setdefault(kind, GenericBackend(kind, library))
+
+
+_ARRAYS_FROM = {"cpu": "numpy", "cuda": "cupy"}
+
+
+def device_of(array: Array) -> Device | None:
+    """The device of a raw array; None if `array` is not one."""
+    backend = backend_of(array)
+    if backend is None or backend.number(array) is not None:
+        return None
+    return find_device(backend.device_name(array))
+
+
+def transfer(array: Array, target: Device) -> Array:
+    """A copy of a raw array on another device, of the same dtype."""
+    source = device_of(array)
+    if source is not None and source is not target and source.backend is not target.backend:
+        dtype = dtype_name(array.dtype)
+        return target.asarray(source.backend.to_numpy(array), dtype=dtype, copy=True)
+    return target.asarray(array, copy=True)
+
+
+_generators: dict[str, Any] = {}
+_seed: int | None = None
+
+
+def generator(device: Device) -> Any:
+    """The random generator of a device, made from the seed when it is first asked for."""
+    found = _generators.get(device.name)
+    if found is None:
+        found = _generators.setdefault(device.name, device.backend.generator(device, _seed))
+    return found
+
+
+def seed_generators(seed: int | None) -> None:
+    """Start every device's generator again from `seed`; None takes fresh entropy."""
+    global _seed
+    _seed = seed
+    _generators.clear()
+
+
+def devices() -> dict[str, str]:
+    """Every device kind that agrad knows, and whether it can be used: "available", or why not.
+
+    >>> devices()["cpu"]
+    'available'
+    """
+    found: dict[str, str] = {}
+    for kind in (*_PACKAGES, *_plugins(), *_backends):
+        try:
+            backend = find_backend(kind)
+            reason = backend.unavailable()
+        except Exception as error:  # another package's: whatever it is, the other devices are there
+            reason = f"its backend can't be loaded: {error}"
+        if reason:
+            found.setdefault(kind, reason)
+        else:
+            found.update(dict.fromkeys(backend.devices(), "available"))
+    return found

@@ -1,0 +1,5 @@
+"""Networks: `Model`, a function with parameters."""
+
+from ._model import Model
+
+__all__ = ["Model"]

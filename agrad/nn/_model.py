@@ -1,0 +1,123 @@
+"""Model: what the chapter's networks are built on."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from .._errors import ShapeError
+from .._tensor import Tensor, descend, move, update, upload
+from .._typing import Parameter
+
+M = TypeVar("M", bound="Model")
+
+
+class Model(ABC):
+    """A function with parameters. A subclass makes tensors in `__init__` and computes with them in `forward`.
+
+    >>> from agrad import Tensor
+    >>> class Line(Model):
+    ...     def __init__(self):
+    ...         self.slope = Tensor(2.0)
+    ...     def forward(self, x):
+    ...         return self.slope * x
+    >>> line = Line()
+    >>> line(3.0).backward()
+    >>> line.gradient_update(lr=0.5)
+    >>> line.slope
+    Tensor(0.5)
+    """
+
+    @abstractmethod
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What calling the model computes."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.forward(*args, **kwargs)
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters by name: differentiable leaves among the attributes, in nested models, lists and dicts too.
+
+        A nested one is called by its path, "layers.0.weight"; one that is held twice is listed once. A subclass may
+        write this method itself.
+        """
+        return {name: x for name, x in _walk("", self, set()) if not isinstance(x, Tensor) or x.requires_grad}
+
+    def gradient_update(self, lr: float) -> None:
+        """One step of gradient descent on all parameters that got a gradient since their last update."""
+        parameters = list(self.parameters().values())
+        descend("gradient_update", [p for p in parameters if isinstance(p, Tensor)], lr)
+        for parameter in parameters:
+            if not isinstance(parameter, Tensor):
+                parameter.gradient_update(lr)
+
+    def copy_parameters(self) -> dict[str, Any]:
+        """Copies of the parameters, which later updates do not touch."""
+        return copy.deepcopy(self.parameters())
+
+    def parameter_values(self) -> dict[str, Any]:
+        """The parameters' values: arrays of their backend, numbers for Scalars."""
+        return {name: parameter.value for name, parameter in self.parameters().items()}
+
+    def load_parameters(self, params: Mapping[str, Any]) -> None:
+        """Give parameters the values in `params`: tensors, scalars, arrays or numbers by name.
+
+        Parameters that are not named keep their values. Raises KeyError for a name that the model has not, ShapeError
+        for a shape that differs; nothing is changed then.
+        """
+        parameters = self.parameters()
+        unknown = sorted(set(params) - set(parameters))
+        if unknown:
+            raise KeyError(
+                f"load_parameters: the model has no parameter {', '.join(unknown)}; it has {list(parameters)}"
+            )
+        changes = []
+        for name, value in params.items():
+            parameter = parameters[name]
+            if isinstance(parameter, Tensor):
+                array = upload(value, parameter._device, parameter.dtype)
+                if tuple(array.shape) != parameter.shape:
+                    raise ShapeError(
+                        f"load_parameters: {name} has shape {parameter.shape}, and a value of shape "
+                        f"{tuple(array.shape)} was given"
+                    )
+                changes.append((parameter, array))
+        update(changes)
+        for name, value in params.items():
+            if not isinstance(parameters[name], Tensor):
+                parameters[name].value = getattr(value, "value", value)
+
+    def to(self: M, device: str) -> M:
+        """Move all tensors of the model to a device, in place; gives the model."""
+        held = {id(x): x for _, x in _walk("", self, set()) if isinstance(x, Tensor)}
+        held.update({id(x): x for x in self.parameters().values() if isinstance(x, Tensor)})
+        move(held.values(), device)
+        return self
+
+
+def _walk(path: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    """All leaf tensors and scalars that `holder` leads to, by path, each once."""
+    if id(holder) in seen:
+        return
+    if isinstance(holder, Model):
+        seen.add(id(holder))
+        children: Iterable[tuple[Any, Any]] = vars(holder).items()
+    elif isinstance(holder, Mapping):
+        seen.add(id(holder))
+        children = holder.items()
+    elif isinstance(holder, list | tuple):
+        seen.add(id(holder))
+        children = enumerate(holder)
+    else:
+        if _is_parameter(holder):
+            seen.add(id(holder))
+            yield path, holder
+        return
+    for name, child in children:
+        yield from _walk(f"{path}.{name}" if path else str(name), child, seen)
+
+
+def _is_parameter(x: Any) -> bool:
+    return x.is_leaf if isinstance(x, Tensor) else isinstance(x, Parameter) and not x.prevs  # type: ignore[attr-defined]

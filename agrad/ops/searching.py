@@ -1,0 +1,207 @@
+"""Indexing, searching, sorting and truth: `where` and `take` are differentiable, what gives indices is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _errors
+from .._shapes import Axis, normalize_axis
+from .._tensor import Tensor, binary, cast, full_index, raw_index, unary, wrap
+from ..rules import indexing as rules
+from ._arguments import pair, public, raw, tensor
+from .data_types import result_type
+from .manipulation import broadcast_shapes
+
+
+@public
+def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
+    """The elements of `x1` where `condition` is true, of `x2` elsewhere.
+
+    No NaN or infinity of what was not taken reaches a gradient, whatever its derivative there is.
+
+    >>> import agrad as ag
+    >>> x = ag.Tensor([0.0, 2.0])
+    >>> y = ag.where(x > 0, 1 / ag.where(x > 0, x, 1.0), 0.0)
+    >>> y.sum().backward()
+    >>> x.grad
+    array([ 0.  , -0.25])
+    """
+    condition = tensor(condition)
+    if not condition._device.xp.isdtype(condition.dtype, "bool"):
+        raise _errors.DTypeError(f"where: the condition is of booleans, not of {condition.dtype}")
+    x1, x2 = pair("where", x1, x2)
+    if isinstance(x1, Tensor) and isinstance(x2, Tensor):
+        dtype = result_type(x1, x2)
+        x1, x2 = cast(x1, dtype), cast(x2, dtype)
+    else:
+        x1, x2 = tensor(x1, like=x2), tensor(x2, like=x1)
+    if condition._device is not x1._device:
+        raise _errors.mixed_devices("where", condition._device, x1._device)
+    return binary(rules.where, x1, x2, {"condition": condition._value})
+
+
+@public
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Tensor:
+    """The elements at `indices` along `axis`, which may be left out for one dimension.
+
+    >>> import agrad as ag
+    >>> ag.take(ag.Tensor([1.0, 2.0, 3.0]), ag.asarray([2, 0]))
+    Tensor([3., 1.])
+    """
+    x = tensor(x)
+    if axis is None and x.ndim != 1:
+        raise _errors.ShapeError(f"take: axis is needed for an array of {x.ndim} dimensions")
+    place = normalize_axis("take", 0 if axis is None else axis, x.ndim)
+    return unary(rules.take, x, {"indices": raw_index(indices, x._device), "axis": place})
+
+
+@public
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Tensor:
+    """For each place in `indices`, the element of `x` there along `axis`; the other axes broadcast.
+
+    >>> import agrad as ag
+    >>> ag.take_along_axis(ag.Tensor([[1.0, 2.0], [3.0, 4.0]]), ag.asarray([[1], [0]]), axis=1)
+    Tensor([[2.],
+            [3.]])
+    """
+    x, indices = tensor(x), tensor(indices)
+    place = normalize_axis("take_along_axis", axis, x.ndim)
+    if indices.ndim != x.ndim:
+        raise _errors.ShapeError(f"take_along_axis: indices of {indices.ndim} dimensions for an array of {x.ndim}")
+    shape = broadcast_shapes(*[(*s[:place], 1, *s[place + 1 :]) for s in (x.shape, indices.shape)])
+    x = x.broadcast_to((*shape[:place], x.shape[place], *shape[place + 1 :]))
+    indices = indices.broadcast_to((*shape[:place], indices.shape[place], *shape[place + 1 :]))
+    xp = x._device.xp
+    grid = [
+        xp.reshape(xp.arange(n, dtype=xp.int64, device=x._device.native), (1,) * i + (-1,) + (1,) * (x.ndim - 1 - i))
+        for i, n in enumerate(x.shape)
+    ]
+    grid[place] = indices._value
+    return unary(rules.getitem, x, {"index": tuple(grid)})
+
+
+@public
+def index_add(x: Any, index: Any, values: Any) -> Tensor:
+    """A new array: `x` with `values` added at `index`, where an element may be named several times.
+
+    >>> import agrad as ag
+    >>> index_add(ag.zeros(3), ag.asarray([1, 1]), ag.Tensor([1.0, 2.0]))
+    Tensor([0., 3., 0.])
+    """
+    x = tensor(x)
+    return binary(rules.index_add, x, tensor(values, like=x), {"index": full_index(index, x)})
+
+
+@public
+def index_set(x: Any, index: Any, values: Any) -> Tensor:
+    """A new array: `x` with `values` at `index`.
+
+    >>> import agrad as ag
+    >>> index_set(ag.zeros(3), slice(1, 3), ag.Tensor([1.0, 2.0]))
+    Tensor([0., 1., 2.])
+    """
+    result = Tensor(tensor(x))
+    result[index] = values
+    return result
+
+
+def _reduced(name: str, x: Any, **options: Any) -> Tensor:
+    x = tensor(x)
+    try:
+        return wrap(getattr(x._device.xp, name)(x._value, **options), x._device)
+    except Exception as error:
+        raise _errors.diagnose(name, x._device, (x._value,), error) from error
+
+
+@public
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the largest element is, the first one of several.
+
+    >>> import agrad as ag
+    >>> ag.argmax(ag.Tensor([1.0, 5.0, 3.0]))
+    Tensor(1)
+    """
+    return _reduced("argmax", x, axis=axis, keepdims=keepdims)
+
+
+@public
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Where the smallest element is, the first one of several.
+
+    >>> import agrad as ag
+    >>> ag.argmin(ag.Tensor([4.0, 1.0, 3.0]))
+    Tensor(1)
+    """
+    return _reduced("argmin", x, axis=axis, keepdims=keepdims)
+
+
+@public
+def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The indices that sort along `axis`.
+
+    >>> import agrad as ag
+    >>> ag.argsort(ag.Tensor([4.0, 1.0, 3.0]))
+    Tensor([1, 2, 0])
+    """
+    return _reduced("argsort", x, axis=axis, descending=descending, stable=stable)
+
+
+@public
+def nonzero(x: Any, /) -> tuple[Tensor, ...]:
+    """The indices of the elements that are not zero, an array for each axis.
+
+    >>> import agrad as ag
+    >>> ag.nonzero(ag.Tensor([0.0, 7.0]))
+    (Tensor([1]),)
+    """
+    x = tensor(x)
+    return tuple(wrap(indices, x._device) for indices in x._device.xp.nonzero(x._value))
+
+
+@public
+def count_nonzero(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not zero.
+
+    >>> import agrad as ag
+    >>> ag.count_nonzero(ag.Tensor([0.0, 7.0]))
+    Tensor(1)
+    """
+    return _reduced("count_nonzero", x, axis=axis, keepdims=keepdims)
+
+
+@public
+def all(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether all elements are true.
+
+    >>> import agrad as ag
+    >>> ag.all(ag.asarray([True, False]))
+    Tensor(False)
+    """
+    return _reduced("all", x, axis=axis, keepdims=keepdims)
+
+
+@public
+def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether an element is true.
+
+    >>> import agrad as ag
+    >>> ag.any(ag.asarray([True, False]))
+    Tensor(True)
+    """
+    return _reduced("any", x, axis=axis, keepdims=keepdims)
+
+
+@public
+def unique_values(x: Any, /) -> Tensor:
+    """The distinct elements, in no particular order.
+
+    >>> import agrad as ag
+    >>> ag.unique_values(ag.asarray([3, 1, 3])).size
+    2
+    """
+    x = tensor(x)
+    if x.requires_grad:
+        raise _errors.GraphError(
+            "unique_values: it has no derivative here yet, and a gradient would be lost: use x.detach()"
+        )
+    return wrap(x._device.xp.unique_values(raw(x)), x._device)

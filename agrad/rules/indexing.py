@@ -1,0 +1,46 @@
+"""Indexing and searching: what is taken out of an array, written into it, or chosen between two."""
+
+from __future__ import annotations
+
+from .._graph import Mask, Primitive
+from .._typing import Array, Namespace, Shape
+
+
+def _zeros(xp: Namespace, g: Array, shape: Shape) -> Array:
+    return xp.zeros(shape, dtype=g.dtype, device=g.device)
+
+
+getitem = Primitive(
+    "getitem",
+    lambda xp, x, index: x[index],
+    mask=Mask.LINEAR,
+    x=lambda xp, g, x_shape, index: xp.index_add(_zeros(xp, g, x_shape), index, g),
+)
+take = Primitive(
+    "take",
+    lambda xp, x, indices, axis: xp.take(x, indices, axis=axis),
+    mask=Mask.LINEAR,
+    x=lambda xp, g, x_shape, indices, axis: xp.index_add(_zeros(xp, g, x_shape), (slice(None),) * axis + (indices,), g),
+)
+setitem = Primitive(
+    "setitem",
+    lambda xp, x, v, index, condition: xp.index_set(x, index, v),
+    mask=Mask.LINEAR,
+    masks_taken=(lambda xp, condition: xp.logical_not(condition), None),
+    x=lambda xp, g, index: xp.index_set(g, index, xp.zeros((), dtype=g.dtype, device=g.device)),
+    v=lambda xp, g, index: g[index],
+)
+index_add = Primitive(
+    "index_add",
+    lambda xp, x, v, index: xp.index_add(x, index, v),
+    mask=Mask.STOP,
+    x=lambda xp, g: g,
+    v=lambda xp, g, index: g[index],
+)
+where = Primitive(
+    "where",
+    lambda xp, x1, x2, condition: xp.where(condition, x1, x2),
+    masks_taken=(lambda xp, condition: condition, lambda xp, condition: xp.logical_not(condition)),
+    x1=lambda xp, g, condition: xp.where(condition, g, xp.zeros_like(g)),
+    x2=lambda xp, g, condition: xp.where(condition, xp.zeros_like(g), g),
+)

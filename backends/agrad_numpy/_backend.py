@@ -1,0 +1,140 @@
+"""What agrad's Backend protocol asks for, in NumPy's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from agrad._errors import DTypeError
+from agrad._typing import Array, DType, Namespace
+from agrad.backend import Backend, Device
+
+from . import _fast
+from ._functions import FUNCTIONS
+
+
+class _Library:
+    """NumPy's namespace, with the fast reductions, completed by array-api-compat where this NumPy lacks a function."""
+
+    def __init__(self) -> None:
+        self.__dict__.update(_fast.FUNCTIONS)
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(np, name) and name not in _NOT_THE_STANDARDS:
+            value = getattr(np, name)
+        else:
+            import array_api_compat.numpy as compat
+
+            value = getattr(compat, name)
+        self.__dict__[name] = value
+        return value
+
+
+_NOT_THE_STANDARDS = ("argsort", "sort")
+"""NumPy's functions whose signature is not the standard's."""
+
+
+class NumpyBackend(Backend):
+    """NumPy on the host."""
+
+    kind = "cpu"
+    arrays_from = "numpy"
+
+    def __init__(self) -> None:
+        self._library = _Library()
+
+    def unavailable(self) -> str | None:
+        """NumPy is always there."""
+        return None
+
+    def library(self, native: Any) -> Namespace:
+        """NumPy's namespace."""
+        return self._library
+
+    def devices(self) -> dict[str, Any]:
+        """The one device."""
+        return {"cpu": "cpu"}
+
+    def device_name(self, array: Array) -> str:
+        """Always "cpu"."""
+        return "cpu"
+
+    def to_numpy(self, array: Array) -> Any:
+        """The array itself."""
+        return np.asarray(array)
+
+    def format(self, array: Array, prefix: str) -> str:
+        """What numpy's repr of the array has between its parentheses, aligned to `prefix`."""
+        text = np.array2string(array, separator=", ", prefix=prefix) if array.size else f"[], shape={array.shape}"
+        implied = array.dtype in (np.dtype(float), np.dtype(complex), np.dtype(np.int64), np.dtype(bool))
+        return text if implied and array.size else f"{text}, dtype={array.dtype}"
+
+    def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
+        """`value` as a numpy.ndarray; arrays of other libraries on the host come by DLPack."""
+        if not isinstance(value, np.ndarray | np.generic) and hasattr(value, "__dlpack__"):
+            try:
+                value = np.from_dlpack(value)
+            except (TypeError, RuntimeError, BufferError, ValueError):
+                value = np.asarray(value)
+        try:
+            array = np.array(value, dtype=dtype, copy=copy)
+        except ValueError as error:
+            raise DTypeError(f"no array can be made of {value!r:.80}: {error}") from None
+        if array.dtype.kind not in "biufc":
+            raise DTypeError(
+                f"dtype {array.dtype} of {value!r:.80} is not one of the standard's numeric or boolean dtypes"
+            )
+        return array
+
+    def fast(self, device: Device) -> dict[str, Callable[..., Array]]:
+        """NumPy's quickest way for some primitives."""
+        return _fast.PRIMITIVES
+
+    def fast_backward(self, device: Device) -> dict[str, dict[str, Callable[..., Array]]]:
+        """Backward rules that compute in place."""
+        return _fast.RULES
+
+    def generator(self, device: Device, seed: int | None) -> Any:
+        """A numpy.random.Generator."""
+        return np.random.default_rng(seed)
+
+    def index_add(self, array: Array, index: Any, values: Array) -> Array:
+        """`np.add.at` where an element can be named twice, else `+=`."""
+        result = np.array(array)
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
+            np.add.at(result, index, values)
+        else:
+            result[index] += values
+        return result
+
+    def index_set(self, array: Array, index: Any, values: Array) -> Array:
+        """A copy, written to."""
+        result = np.array(array)
+        result[index] = values
+        return result
+
+    def number(self, value: Any) -> Any:
+        """NumPy's scalars are numbers: np.float64 is what float32 arrays are often multiplied by."""
+        return value.item() if isinstance(value, np.generic) else None
+
+    def owned(self, array: Array) -> Array:
+        """`array` if it owns its memory and may be written to, else a copy."""
+        if type(array) is np.ndarray and array.flags.owndata and array.flags.writeable:
+            return array
+        return np.array(array)
+
+    def present(self, array: Array) -> Array:
+        """NumPy's functions give scalars for 0-d results; users see arrays."""
+        return np.asarray(array)
+
+    def quiet(self) -> AbstractContextManager[Any]:
+        """numpy.errstate with everything ignored."""
+        return np.errstate(all="ignore")
+
+    def counterpart(self, function: Any) -> str | Callable[..., Any] | None:
+        """What runs in the place of a NumPy function or ufunc that is called on a Tensor."""
+        return FUNCTIONS.get(function)

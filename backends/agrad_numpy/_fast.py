@@ -1,0 +1,123 @@
+"""NumPy's quickest way for what a training step does most.
+
+`np.sum`, `np.mean` and their like are Python functions around ufuncs' `reduce`: on small arrays the wrapper costs more
+than the sum. The plain Array API code of each primitive is the oracle that the tests compare these with.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from agrad._typing import Array, Namespace
+
+_EPSILON = 1e-16
+
+Axis = int | tuple[int, ...] | None
+
+# Called by position, which the stubs of NumPy do not know, and which is the quickest way.
+_add: Any = np.add.reduce
+_maximum: Any = np.maximum.reduce
+_minimum: Any = np.minimum.reduce
+
+
+def sum(x: Array, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Array:
+    """`numpy.sum` with the standard's result dtype."""
+    return _add(x, axis, dtype, None, keepdims)
+
+
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """`numpy.mean`, as a sum and a division."""
+    total = _add(x, axis, None, None, keepdims)
+    count = x.size // total.size if total.size else 0
+    return total / count if count else np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """`numpy.max`."""
+    return _maximum(x, axis, None, None, keepdims)
+
+
+def min(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """`numpy.min`."""
+    return _minimum(x, axis, None, None, keepdims)
+
+
+def count_nonzero(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """`numpy.count_nonzero`, which gave a Python integer before NumPy 2.2."""
+    return np.asarray(np.count_nonzero(x, axis=axis, keepdims=keepdims))
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)): where exp overflows to infinity the result is exactly 0, so the warning says nothing."""
+    y = np.negative(x)
+    with np.errstate(over="ignore"):
+        y = np.exp(y)
+    y += 1.0
+    return np.reciprocal(y)
+
+
+def binary_cross_entropy(p: Array, t: Array) -> Array:
+    """-mean(t log(p + ε) + (1 - t) log(1 - p + ε)) in few temporaries."""
+    total = np.log(p + _EPSILON) * t
+    below = 1.0 - p
+    below += _EPSILON
+    total += np.log(below) * (1.0 - t)
+    return -(_add(total, None) / total.size)
+
+
+# Backward rules that compute in place: on small arrays an allocation costs as much as the arithmetic.
+
+
+def _tanh(xp: Namespace, g: Array, y: Array) -> Array:
+    part = y * y
+    part = np.subtract(1.0, part, part if part.ndim else None)
+    part *= g
+    return part
+
+
+def _sigmoid(xp: Namespace, g: Array, y: Array) -> Array:
+    part = 1.0 - y
+    part *= y
+    part *= g
+    return part
+
+
+def _binary_cross_entropy_p(xp: Namespace, g: Array, p: Array, t: Array) -> Array:
+    below = 1.0 - p
+    below += _EPSILON
+    part = (1.0 - t) / below
+    part -= t / (p + _EPSILON)
+    part *= g / part.size
+    return part
+
+
+FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "sum": sum,
+    "mean": mean,
+    "max": max,
+    "min": min,
+    "count_nonzero": count_nonzero,
+    "matrix_transpose": operator.attrgetter("mT"),
+}
+
+PRIMITIVES: dict[str, Callable[..., Array]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "matrix_transpose": operator.attrgetter("mT"),
+    "sigmoid": sigmoid,
+    "binary_cross_entropy": binary_cross_entropy,
+    "sum": lambda x, axis, keepdims, shape: _add(x, axis, None, None, keepdims),
+    "mean": lambda x, axis, keepdims, shape, count: mean(x, axis=axis, keepdims=keepdims),
+}
+
+RULES: dict[str, dict[str, Callable[..., Array]]] = {
+    "tanh": {"x": _tanh},
+    "sigmoid": {"x": _sigmoid},
+    "binary_cross_entropy": {"p": _binary_cross_entropy_p},
+}

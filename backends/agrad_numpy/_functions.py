@@ -1,0 +1,191 @@
+"""Which of agrad's functions runs when one of NumPy's is called on a Tensor (NEP 13 and NEP 18).
+
+A name means agrad's function of that name, called as NumPy's was. A function here takes agrad's namespace and NumPy's
+arguments, where NumPy's signature is not the standard's. What is not in the table is refused by `Tensor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from agrad._typing import Namespace
+
+Counterpart = str | Callable[..., Any]
+
+_SAME_NAME = (
+    *(
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "power",
+        "floor_divide",
+        "remainder",
+        "negative",
+        "positive",
+        "absolute",
+    ),
+    *(
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "log2",
+        "log10",
+        "sqrt",
+        "square",
+        "reciprocal",
+        "sign",
+        "floor",
+        "ceil",
+        "trunc",
+    ),
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh"),
+    *("arctan2", "hypot", "logaddexp", "maximum", "minimum", "copysign", "nextafter", "conjugate", "rint", "matmul"),
+    *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isfinite", "isinf", "isnan", "signbit"),
+    *("logical_and", "logical_or", "logical_xor", "logical_not", "bitwise_and", "bitwise_or", "bitwise_xor"),
+    *("invert", "left_shift", "right_shift", "vecdot"),
+)
+_STANDARD_NAMES = {
+    "power": "pow",
+    "absolute": "abs",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
+    "arctan2": "atan2",
+    "conjugate": "conj",
+    "rint": "round",
+    "invert": "bitwise_invert",
+    "left_shift": "bitwise_left_shift",
+    "right_shift": "bitwise_right_shift",
+}
+
+
+def _reduction(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+        return getattr(ag, name)(a, axis=axis, keepdims=bool(keepdims))
+
+    return call
+
+
+def _sum(ag: Namespace, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = False) -> Any:
+    return ag.sum(a, axis=axis, dtype=dtype, keepdims=bool(keepdims))
+
+
+def _moment(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, axis: Any = None, *, ddof: float = 0, keepdims: Any = False) -> Any:
+        return getattr(ag, name)(a, axis=axis, correction=ddof, keepdims=bool(keepdims))
+
+    return call
+
+
+def _joined(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, arrays: Any, axis: int | None = 0) -> Any:
+        return getattr(ag, name)(list(arrays), axis=axis)
+
+    return call
+
+
+def _transpose(ag: Namespace, a: Any, axes: Any = None) -> Any:
+    return ag.permute_dims(a, tuple(reversed(range(a.ndim))) if axes is None else axes)
+
+
+def _swapaxes(ag: Namespace, a: Any, axis1: int, axis2: int) -> Any:
+    order = list(range(a.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return ag.permute_dims(a, order)
+
+
+def _squeeze(ag: Namespace, a: Any, axis: Any = None) -> Any:
+    return ag.squeeze(a, tuple(i for i, n in enumerate(a.shape) if n == 1) if axis is None else axis)
+
+
+def _clip(ag: Namespace, a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return ag.clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+def _dot(ag: Namespace, a: Any, b: Any) -> Any:
+    a, b = ag.asarray(a), ag.asarray(b)
+    if 0 in (a.ndim, b.ndim):
+        return a * b
+    return ag.matmul(a, b) if b.ndim <= 2 else ag.tensordot(a, b, axes=([a.ndim - 1], [b.ndim - 2]))
+
+
+def _outer(ag: Namespace, a: Any, b: Any) -> Any:
+    return ag.reshape(ag.asarray(a), (-1, 1)) * ag.reshape(ag.asarray(b), (1, -1))
+
+
+def _where(ag: Namespace, condition: Any, x: Any, y: Any) -> Any:
+    return ag.where(condition, x, y)
+
+
+def _take(ag: Namespace, a: Any, indices: Any, axis: int | None = None) -> Any:
+    return ag.take(ag.reshape(a, -1) if axis is None else a, indices, axis=0 if axis is None else axis)
+
+
+def _isclose(ag: Namespace, a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08) -> Any:
+    a, b = ag.asarray(a), ag.asarray(b)
+    return ag.logical_or(ag.equal(a, b), ag.less_equal(ag.abs(a - b), ag.abs(b) * rtol + atol))
+
+
+def _allclose(ag: Namespace, a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08) -> bool:
+    return bool(ag.all(_isclose(ag, a, b, rtol, atol)))
+
+
+FUNCTIONS: dict[Any, Counterpart] = {
+    **{getattr(np, name): _STANDARD_NAMES.get(name, name) for name in _SAME_NAME if hasattr(np, name)},
+    **{getattr(np, name): _reduction(name) for name in ("mean", "max", "min", "any", "all", "count_nonzero")},
+    **{getattr(np, name): _reduction(name) for name in ("argmax", "argmin")},
+    np.sum: _sum,
+    np.std: _moment("std"),
+    np.var: _moment("var"),
+    np.concatenate: _joined("concat"),
+    np.stack: _joined("stack"),
+    np.transpose: _transpose,
+    np.swapaxes: _swapaxes,
+    np.moveaxis: "moveaxis",
+    np.reshape: lambda ag, a, shape: ag.reshape(a, shape),
+    np.ravel: lambda ag, a: ag.reshape(a, -1),
+    np.squeeze: _squeeze,
+    np.expand_dims: lambda ag, a, axis: ag.expand_dims(a, axis=axis),
+    np.broadcast_to: "broadcast_to",
+    np.broadcast_arrays: "broadcast_arrays",
+    np.flip: lambda ag, m, axis=None: ag.flip(m, axis=axis),
+    np.roll: lambda ag, a, shift, axis=None: ag.roll(a, shift, axis=axis),
+    np.repeat: lambda ag, a, repeats, axis=None: ag.repeat(a, repeats, axis=axis),
+    np.tile: lambda ag, a, reps: ag.tile(a, (reps,) if isinstance(reps, int) else reps),
+    np.where: _where,
+    np.clip: _clip,
+    np.take: _take,
+    np.take_along_axis: lambda ag, arr, indices, axis=-1: ag.take_along_axis(arr, indices, axis=axis),
+    np.dot: _dot,
+    np.inner: lambda ag, a, b: _dot(ag, a, b) if ag.asarray(b).ndim < 2 else ag.tensordot(a, b, axes=([-1], [-1])),
+    np.outer: _outer,
+    np.tensordot: lambda ag, a, b, axes=2: ag.tensordot(a, b, axes=axes),
+    np.matrix_transpose: "matrix_transpose",
+    np.round: lambda ag, a: ag.round(a),
+    np.real: "real",
+    np.imag: "imag",
+    np.tril: lambda ag, m, k=0: ag.tril(m, k=k),
+    np.triu: lambda ag, m, k=0: ag.triu(m, k=k),
+    np.argsort: lambda ag, a, axis=-1: ag.argsort(a, axis=axis),
+    np.nonzero: "nonzero",
+    np.zeros_like: "zeros_like",
+    np.ones_like: "ones_like",
+    np.empty_like: "empty_like",
+    np.full_like: "full_like",
+    np.shape: lambda ag, a: a.shape,
+    np.ndim: lambda ag, a: a.ndim,
+    np.size: lambda ag, a: a.size,
+    np.copy: lambda ag, a: ag.asarray(a, copy=True),
+    np.isclose: _isclose,
+    np.allclose: _allclose,
+    np.array_equal: lambda ag, a1, a2: np.shape(a1) == np.shape(a2) and bool(ag.all(ag.equal(a1, a2))),
+    np.result_type: "result_type",
+}
