@@ -1,0 +1,1 @@
+"""What everything is divided by. These files are frozen: a reference that is tuned is no reference."""
