@@ -1,0 +1,77 @@
+"""The test matrix: every test that takes the `device` fixture runs once on each device asked for.
+
+`pytest --device cpu --device cuda` chooses the devices; without it they are "cpu" and, where array-api-strict is
+installed, its second device, the stand-in for an accelerator. A run without "cpu" leaves out the tests that do not
+depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+import agrad as ag
+
+STRICT = "array_api_strict:device1"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", action="append", default=None, help="a device to test, e.g. cpu, cuda, torch:cpu")
+
+
+def _devices(config: pytest.Config) -> list[str]:
+    chosen = config.getoption("--device")
+    return chosen or ["cpu", *([STRICT] if find_spec("array_api_strict") else [])]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if any(device.startswith("cuda") for device in _devices(config)):
+        config.stash[_PLACE] = _prepare_cuda()
+
+
+_PLACE = pytest.StashKey[str]()
+
+
+def _prepare_cuda() -> str:
+    """Where CUDA tests run; brings in the harness where there is no GPU."""
+    from tests import cuda_on_cpu
+
+    if cuda_on_cpu.real_gpu():
+        return "a real GPU"
+    try:
+        cuda_on_cpu.activate()
+    except cuda_on_cpu.HarnessUnavailable as reason:
+        pytest.exit(f"no GPU here, and the harness that stands in for it can't be used: {reason}", returncode=3)
+    return "real CuPy on the CPU (tests/cuda_on_cpu)"
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    place = config.stash.get(_PLACE, "")
+    return [f"agrad {ag.__version__} on {', '.join(_devices(config))}", *([f"cuda: {place}"] if place else [])]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", _devices(metafunc.config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    gpu = config.stash.get(_PLACE, "") == "a real GPU"
+    for item in items:
+        if item.get_closest_marker("gpu") and not gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+    if "cpu" not in _devices(config):
+        chosen = [item for item in items if "device" in getattr(item, "fixturenames", ()) or _is_harness(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+        items[:] = chosen
+
+
+def _is_harness(item: pytest.Item) -> bool:
+    return "cuda_on_cpu" in item.path.parts
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """The same random numbers in every test, whatever ran before it."""
+    ag.random.seed(20240229)

@@ -1,0 +1,629 @@
+"""Every backward rule against central differences, in first and second order: one table.
+
+A row is a function of the public face, under the name that a user writes, with the arguments at which it is checked.
+All data is random, none of it symmetric, and the cotangents are random. A public function or a primitive of the rule
+book without a row fails here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import agrad as ag
+import agrad.functional as F
+import agrad.losses
+import agrad.rules
+from agrad import Tensor
+from agrad._engine import topological
+from agrad._graph import Primitive
+from agrad.backend import Functions
+from agrad.ops.data_types import to_device
+from agrad.ops.searching import index_add, index_set
+from agrad.testing import check_gradients
+
+rng = np.random.default_rng(20240229)
+
+
+# Data ----------------------------------------------------------------------------------------------------------------
+
+
+def real(*shape: int) -> np.ndarray:
+    """Numbers of both signs, none near 0."""
+    return rng.uniform(0.4, 1.8, shape) * rng.choice([-1.0, 1.0], shape)
+
+
+def positive(*shape: int) -> np.ndarray:
+    return rng.uniform(0.4, 1.8, shape)
+
+
+def inside(*shape: int) -> np.ndarray:
+    """Numbers between -1 and 1."""
+    return real(*shape) / 2
+
+
+def above_one(*shape: int) -> np.ndarray:
+    return 1 + positive(*shape)
+
+
+def compl(*shape: int) -> np.ndarray:
+    return real(*shape) + 1j * real(*shape)
+
+
+def like(x: Tensor, data: Any) -> Any:
+    """A raw array of the device and dtype of `x`."""
+    return ag.asarray(data, device=x.device, dtype=x.dtype).value
+
+
+def mask_of(x: Tensor, *places: int) -> Tensor:
+    """Booleans of the shape of `x`, true at the given places of the flattened array."""
+    flat = [i in places for i in range(x.size)]
+    return ag.asarray(np.reshape(np.array(flat, dtype=bool), x.shape), device=x.device)
+
+
+# The table -----------------------------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    function: Callable[..., Tensor]
+    arguments: tuple[Any, ...]
+    unsupported: dict[str, str]
+    """Device kinds whose library cannot do this, with the reason."""
+
+
+def case(function: Callable[..., Tensor], *arguments: Any, **unsupported: str) -> Case:
+    return Case(function, arguments, unsupported)
+
+
+# What a library cannot do.
+STEPS = "a slice of torch has no negative step"
+MIXED = "the standard has no index that mixes integer arrays with slices"
+LEFT = "an array of array-api-strict refuses a Tensor as its right operand"
+EMPTY = "torch warns of no degrees of freedom where there is no result either"
+PROMOTION = "the operator @ of torch does not promote real numbers to complex ones"
+
+
+def of_one(function: Callable[[Tensor], Tensor], *domains: Callable[..., np.ndarray]) -> list[Case]:
+    """A function of one argument, on data of several kinds: a matrix, 0-d, empty."""
+    shapes = [(2, 3), (), (0, 2)]
+    return [case(function, domain(*shape)) for domain in domains for shape in shapes]
+
+
+BROADCASTING = (
+    *(((2, 3), (2, 3)), ((2, 3), (3,)), ((3,), (2, 3)), ((2, 1), (1, 3)), ((), (2, 2)), ((2, 2), ()), ((), ())),
+    *(((0, 3), (3,)), ((3,), (0, 3)), ((1,), (0,))),
+)
+
+
+def of_two(
+    function: Callable[[Any, Any], Tensor],
+    left: Callable[..., np.ndarray],
+    right: Callable[..., np.ndarray],
+    **raw_left_unsupported: str,
+) -> list[Case]:
+    """A function of two arguments that broadcast against each other, also against numbers and raw arrays."""
+    data = left(3).tolist(), right(3).tolist()
+    return [
+        *[case(function, left(*a), right(*b)) for a, b in BROADCASTING],
+        case(lambda x: function(x, 2), left(2, 3)),
+        case(lambda x: function(2, x), right(2, 3)),
+        case(lambda x: function(x, 1.7), left(3)),
+        case(lambda x: function(1.7, x), right(3)),
+        case(lambda x: function(x, np.float64(1.7)), left(3)),
+        case(lambda x: function(x, like(x, data[1])), left(2, 3)),
+        case(lambda x: function(like(x, data[0]), x), right(2, 3), **raw_left_unsupported),
+        case(lambda x: function(x, x * 0.7), positive(2)),
+    ]
+
+
+def over_axes(
+    function: Callable[..., Tensor], domain: Callable[..., np.ndarray] = real, **empty_unsupported: str
+) -> list[Case]:
+    """A reduction over every kind of axis, with and without keepdims."""
+
+    def reduced(axis: Any, keepdims: bool) -> Callable[[Tensor], Tensor]:
+        return lambda x: function(x, axis=axis, keepdims=keepdims)
+
+    axes = (None, 0, -1, (0, 1), (-1, 0), (1,))
+    return [
+        *[case(reduced(axis, keepdims), domain(2, 3)) for axis in axes for keepdims in (False, True)],
+        *[case(reduced(axis, False), domain(2, 3, 2)) for axis in (1, (0, 2), (-2, 0))],
+        case(reduced(1, False), domain(0, 3), **empty_unsupported),
+        case(reduced(None, False), domain()),
+        case(reduced(None, True), domain(3, 3)),
+    ]
+
+
+def written(x: Tensor, index: Any, value: Any) -> Tensor:
+    y = x * 1.0
+    y[index] = value
+    return y
+
+
+def added(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x += value
+    return x
+
+
+def subtracted(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x -= value
+    return x
+
+
+def multiplied(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x *= value
+    return x
+
+
+def divided(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x /= value
+    return x
+
+
+def raised(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x **= value
+    return x
+
+
+def matmultiplied(x: Tensor, value: Any) -> Tensor:
+    x = x * 1.0
+    x @= value
+    return x
+
+
+def elsewhere(x: Tensor) -> Tensor:
+    """`x` on another device and back."""
+    return (x.to("array_api_strict:device1" if x.device == "cpu" else "cpu") * 2).to(x.device) * x
+
+
+def weighted(parts: Any) -> Tensor:
+    """One tensor of several, each with its own weight."""
+    return ag.concat([part.reshape(-1) * (i + 2) for i, part in enumerate(parts)])
+
+
+@ag.custom_gradient
+def cubed(x: Tensor) -> Any:
+    return x * x * x, lambda g: g * x * x * 3
+
+
+MATMUL = (
+    *(((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 4)), ((3, 3), (3, 3)), ((1, 3), (3, 1))),
+    *(((2, 1), (1, 3)), ((0, 3), (3, 2)), ((2, 0), (0, 3))),
+    *(
+        ((2, 2, 3), (3, 2)),
+        ((2, 3), (2, 3, 2)),
+        ((2, 2, 3), (2, 3, 2)),
+        ((2, 1, 2, 3), (3, 3, 2)),
+        ((1, 2, 3), (2, 3, 1)),
+    ),
+    *(((2, 2, 3), (3,)), ((3,), (2, 3, 2)), ((2, 1, 1), (2, 1, 3))),
+)
+SCATTER = "array-api-strict has no x[integers] = v"
+
+# An index, and what to do without it.
+INDICES: tuple[tuple[Any, dict[str, str]], ...] = (
+    *((1, {}), (-1, {}), (slice(None), {}), (slice(1, 3), {}), (slice(None, None, 2), {}), (slice(2, 2), {})),
+    *((slice(None, None, -1), {"torch": STEPS}), (slice(-1, 0, -2), {"torch": STEPS})),
+    *((..., {}), ((..., 1), {}), ((..., slice(1, None)), {}), ((1, slice(None, None, 2)), {}), ((1, 2), {})),
+    *(((slice(None), -1), {}), ((None, 1), {}), ((slice(None), None, slice(0, 2)), {}), ((..., None), {})),
+)
+INTEGERS: tuple[tuple[Any, dict[str, str]], ...] = (
+    *(
+        ([2, 0], {"array_api_strict": MIXED}),
+        ([1, 1, -1, 1], {"array_api_strict": MIXED}),
+        (([0, 2, 2], [1, 3, 3]), {}),
+        (([[0, 1], [1, 1]], [[3, 0], [0, 0]]), {}),
+    ),
+    *(((1, [0, 3, 3]), {}), (([1, 0, 1], ..., slice(1, 3)), {"array_api_strict": MIXED})),
+    *(((slice(None), [3, 3, 0]), {"array_api_strict": MIXED}),),
+)
+
+
+def taken(index: Any) -> Callable[[Tensor], Tensor]:
+    return lambda x: x[index]
+
+
+def put(index: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda x, v: written(x, index, v)
+
+
+def shape_of(index: Any) -> tuple[int, ...]:
+    parts = tuple(np.array(part) if type(part) is list else part for part in index) if type(index) is tuple else index
+    return np.zeros((3, 4))[np.array(parts) if type(parts) is list else parts].shape
+
+
+OF_ONE: dict[str, tuple[Callable[..., np.ndarray], ...]] = {
+    **dict.fromkeys(("exp", "expm1", "sin", "cos", "sinh", "cosh", "square", "reciprocal"), (real, compl)),
+    **dict.fromkeys(("tan", "tanh", "atan", "asinh", "abs", "negative", "conj", "positive", "sign"), (real, compl)),
+    **dict.fromkeys(("log", "log1p", "log2", "log10", "sqrt"), (positive, compl)),
+    **dict.fromkeys(("asin", "acos", "atanh"), (inside, compl)),
+    "acosh": (above_one, compl),
+    **dict.fromkeys(("real", "imag"), (compl,)),
+    **dict.fromkeys(("floor", "ceil", "trunc", "round"), (real,)),
+}
+
+TABLE: dict[str, list[Case]] = {
+    # Elementwise
+    **{name: of_one(getattr(ag, name), *domains) for name, domains in OF_ONE.items()},
+    "-x": of_one(lambda x: -x, real),
+    "+x": of_one(lambda x: +x, real),
+    "abs(x)": of_one(abs, real),
+    "x + y": of_two(operator.add, real, real, array_api_strict=LEFT),
+    "x - y": of_two(operator.sub, real, real, array_api_strict=LEFT),
+    "x * y": of_two(operator.mul, real, real, array_api_strict=LEFT),
+    "x / y": of_two(operator.truediv, real, real, array_api_strict=LEFT),
+    "x ** y": [
+        *of_two(operator.pow, positive, real, array_api_strict=LEFT),
+        *[case(lambda x, n=n: x**n, real(2, 3)) for n in (0, 1, 2, 3, -1, -2, 4.0)],
+        *[case(lambda x, n=n: x**n, positive(3)) for n in (0.5, -1.5)],
+        case(lambda x: x ** ag.asarray([0.0, 1.0, 2.0, 3.0, -2.0], device=x.device, dtype=x.dtype), real(5)),
+        case(lambda x, y: x**y, compl(2, 3), compl(3)),
+        case(lambda x, y: x**y, positive(2), compl(2)),
+        case(lambda x: x**3, compl(3)),
+    ],
+    "add": [*of_two(ag.add, real, real)[:3], case(ag.add, compl(2), real(2)), case(ag.add, real(2), compl(2))],
+    "subtract": [*of_two(ag.subtract, real, real)[:3], case(ag.subtract, real(2), compl(2))],
+    "multiply": [
+        *of_two(ag.multiply, real, real)[:3],
+        case(ag.multiply, compl(2, 2), compl(2)),
+        case(ag.multiply, real(2), compl(2)),
+        case(lambda x: x * (2 - 3j), compl(2)),
+    ],
+    "divide": [
+        *of_two(ag.divide, real, real)[:3],
+        case(ag.divide, compl(2), compl(2, 1)),
+        case(ag.divide, compl(2), real(2)),
+    ],
+    "pow": of_two(ag.pow, positive, real)[:3],
+    "maximum": of_two(ag.maximum, real, real),
+    "minimum": of_two(ag.minimum, real, real),
+    "floor_divide": of_two(ag.floor_divide, real, real)[:3],
+    "remainder": of_two(ag.remainder, real, real)[:3],
+    "x // y": of_two(operator.floordiv, real, real, array_api_strict=LEFT),
+    "x % y": of_two(operator.mod, real, real, array_api_strict=LEFT),
+    "copysign": of_two(ag.copysign, real, real),
+    "atan2": of_two(ag.atan2, real, real),
+    "hypot": of_two(ag.hypot, real, real),
+    "logaddexp": of_two(ag.logaddexp, real, real),
+    "clip": [
+        case(lambda x: ag.clip(x, -0.9, 1.1), real(3, 3)),
+        case(lambda x: ag.clip(x, -0.9), real(6)),
+        case(lambda x: ag.clip(x, max=0.9), real(6)),
+        case(lambda x: ag.clip(x), real(2)),
+        case(ag.clip, real(3, 3), -positive(3), positive(3, 1)),
+        case(ag.clip, real(), np.array(-0.2), np.array(0.3)),
+    ],
+    "x += v": [
+        case(added, real(2, 3), real(3)),
+        case(lambda x: added(x, 2), real(2)),
+        case(lambda x: added(x, x), real(2)),
+    ],
+    "x -= v": [case(subtracted, real(2, 3), real(2, 1)), case(lambda x: subtracted(x, 2.5), real(2))],
+    "x *= v": [case(multiplied, real(2, 3), real(3)), case(lambda x: multiplied(x, x), real(2))],
+    "x /= v": [case(divided, real(2, 3), real(3)), case(lambda x: divided(x, 3), real(2))],
+    "x **= v": [case(raised, positive(2, 3), real(3)), case(lambda x: raised(x, 3), real(2))],
+    "x @= v": [case(matmultiplied, real(2, 3), real(3, 3))],
+    # Data types and creation
+    "astype": [
+        case(lambda x: ag.astype(x * x, "complex128") * (1 + 2j), real(2, 3)),
+        case(lambda x: ag.astype(x * x, "float32") * 2, real(2, 3).astype("float32")),
+        case(lambda x: ag.astype(ag.astype(x * x, "float64") ** 2, "float32"), real(2).astype("float32")),
+    ],
+    "asarray": [
+        case(lambda x: ag.asarray(x) * x, real(2)),
+        case(lambda x, y: ag.asarray([[x, y], [y * x, 2.0]]) ** 2, real(), real()),
+    ],
+    "Tensor": [case(lambda x, y: Tensor([x, y, x * y]), real(3), real(3)), case(lambda x: Tensor(x) * x, real(2))],
+    "tril": [case(ag.tril, real(3, 3)), case(lambda x: ag.tril(x, k=-1), real(2, 2, 3)), case(ag.tril, compl(2, 2))],
+    "triu": [case(ag.triu, real(3, 3)), case(lambda x: ag.triu(x, k=1), real(3, 2)), case(ag.triu, real(0, 2))],
+    "x.to": [case(elsewhere, real(2, 3)), case(elsewhere, compl(2))],
+    "to_device": [case(lambda x: to_device(x * x, "cpu").to(x.device), real(2, 3))],
+    "custom_gradient": [case(cubed, real(2, 3))],
+    "stop_gradient": [case(lambda x: ag.stop_gradient(x - x) + x * x, real(2, 3))],
+    # Linear algebra
+    "x @ y": [
+        *[case(lambda x, y: x @ y, real(*a), real(*b)) for a, b in MATMUL],
+        case(lambda x: x @ like(x, [[1.0, 2.0], [3.0, 5.0], [7.0, 4.0]]), real(2, 3)),
+        case(lambda x: like(x, [[1.0, 2.0, 4.0], [3.0, 5.0, 9.0]]) @ x, real(3, 2), array_api_strict=LEFT),
+        case(lambda x: x @ x, real(3, 3)),
+        case(lambda x, y: x @ y, compl(2, 3), compl(3, 2)),
+        case(lambda x, y: x @ y, compl(3), real(2, 3, 2), torch=PROMOTION),
+    ],
+    "matmul": [case(ag.matmul, real(3, 3), real(3, 3)), case(ag.matmul, compl(2, 1), compl(1, 2))],
+    "vecdot": [
+        case(ag.vecdot, real(3), real(3)),
+        case(ag.vecdot, real(2, 3), real(3)),
+        case(ag.vecdot, real(3), real(2, 3)),
+        case(lambda x, y: ag.vecdot(x, y, axis=-2), real(3, 2), real(2, 3, 1)),
+        case(ag.vecdot, compl(2, 3), compl(3)),
+        case(ag.vecdot, compl(3), real(3)),
+        case(ag.vecdot, real(3), compl(2, 3)),
+        case(ag.vecdot, real(2, 0), real(0)),
+    ],
+    "tensordot": [
+        case(ag.tensordot, real(2, 3), real(2, 3)),
+        case(lambda x, y: ag.tensordot(x, y, axes=1), real(2, 3), real(3, 2)),
+        case(lambda x, y: ag.tensordot(x, y, axes=0), real(2), real(3)),
+        case(lambda x, y: ag.tensordot(x, y, axes=([0, -1], [1, 0])), real(2, 2, 3), real(3, 2, 2)),
+        case(lambda x, y: ag.tensordot(x, y, axes=1), compl(2, 2), compl(2)),
+    ],
+    # Manipulation
+    "reshape": [
+        case(lambda x: ag.reshape(x, (3, -1)), real(2, 3)),
+        case(lambda x: ag.reshape(x, (1, 1)), real()),
+        case(lambda x: ag.reshape(x, (0, 4)), real(2, 0)),
+        case(lambda x: ag.reshape(x, (6,), copy=True), real(2, 3)),
+        case(lambda x: ag.reshape(x, (2, 2)), compl(4)),
+    ],
+    "x.reshape": [case(lambda x: x.reshape(3, 2), real(2, 3)), case(lambda x: x.reshape((-1,)), real(3, 1, 2))],
+    "broadcast_to": [
+        case(lambda x: ag.broadcast_to(x, (2, 3)), real(3)),
+        case(lambda x: ag.broadcast_to(x, (2, 3, 2)), real(3, 1)),
+        case(lambda x: ag.broadcast_to(x, (2, 2)), real()),
+        case(lambda x: ag.broadcast_to(x, (0, 2)), real(1, 2)),
+    ],
+    "x.broadcast_to": [case(lambda x: x.broadcast_to((2, 3)), real(2, 1))],
+    "broadcast_arrays": [case(lambda x, y: weighted(ag.broadcast_arrays(x, y)), real(2, 1), real(3))],
+    "permute_dims": [
+        case(lambda x: ag.permute_dims(x, (2, 0, 1)), real(2, 3, 2)),
+        case(lambda x: ag.permute_dims(x, (-1, 0)), real(3, 3)),
+    ],
+    "moveaxis": [
+        case(lambda x: ag.moveaxis(x, 0, -1), real(2, 3, 2)),
+        case(lambda x: ag.moveaxis(x, (0, 2), (1, 0)), real(2, 2, 3)),
+    ],
+    "matrix_transpose": [case(ag.matrix_transpose, real(2, 3, 3)), case(ag.matrix_transpose, compl(2, 2))],
+    "x.T": [case(lambda x: x.T, real(3, 3)), case(lambda x: x.T, real(2, 1, 3)), case(lambda x: x.T * x, real(3))],
+    "x.mT": [case(lambda x: x.mT, real(3, 3)), case(lambda x: x.mT, real(2, 3, 1))],
+    "expand_dims": [
+        case(lambda x, a=a: ag.expand_dims(x, axis=a) * x[:, None, ...], real(2, 2)) for a in (0, 1, -1, -3)
+    ],
+    "squeeze": [
+        case(lambda x: ag.squeeze(x, 1), real(3, 1)),
+        case(lambda x: ag.squeeze(x, (0, -1)), real(1, 3, 1)),
+    ],
+    "flip": [case(lambda x, a=a: ag.flip(x, axis=a), real(2, 3)) for a in (None, 0, -1, (0, 1))],
+    "roll": [
+        case(lambda x: ag.roll(x, 1), real(2, 3)),
+        case(lambda x: ag.roll(x, -2, axis=1), real(2, 3)),
+        case(lambda x: ag.roll(x, (1, 2), axis=(0, -1)), real(2, 3)),
+        case(lambda x: ag.roll(x, [1, 2], axis=[0, 1]), real(2, 3)),
+        case(lambda x: ag.roll(x, 1), real(0)),
+    ],
+    "concat": [
+        case(lambda x, y: ag.concat([x, y]), real(2, 2), real(1, 2)),
+        case(lambda x, y: ag.concat((x, y, x), axis=-1), real(2, 2), real(2, 1)),
+        case(lambda x, y: ag.concat([x, y], axis=None), real(2, 2), real(2)),
+        case(lambda x, y: ag.concat([x, y]), real(0, 2), real(1, 2)),
+        case(lambda x, y: ag.concat([x, y]), real(2), compl(2)),
+        case(lambda x: ag.concat([like(x, [1.0, 2.0]), x]), real(2)),
+    ],
+    "stack": [
+        case(lambda x, y: ag.stack([x, y]), real(2, 2), real(2, 2)),
+        case(lambda x, y: ag.stack([x, y, x], axis=-1), real(2, 3), real(2, 3)),
+        case(lambda x, y: ag.stack([x, y]), real(), real()),
+        case(lambda x, y: ag.stack([x, y], axis=1), real(2), compl(2)),
+    ],
+    "unstack": [case(lambda x, a=a: weighted(ag.unstack(x, axis=a)), real(2, 3)) for a in (0, -1)],
+    "repeat": [
+        case(lambda x: ag.repeat(x, 3), real(2, 2)),
+        case(lambda x: ag.repeat(x, 2, axis=0), real(2, 3)),
+        case(lambda x: ag.repeat(x, 2, axis=-1), real(2, 3)),
+        case(lambda x: ag.repeat(x, 0), real(2)),
+    ],
+    "tile": [
+        case(lambda x: ag.tile(x, (3,)), real(2)),
+        case(lambda x: ag.tile(x, (2, 1, 2)), real(2, 3)),
+        case(lambda x: ag.tile(x, (2,)), real(2, 2)),
+        case(lambda x: ag.tile(x, (2, 0)), real(2)),
+    ],
+    "meshgrid": [
+        case(lambda x, y: weighted(ag.meshgrid(x, y)), real(2), real(3)),
+        case(lambda x, y: weighted(ag.meshgrid(x, y, indexing="ij")), real(2), real(3)),
+    ],
+    # Indexing and searching
+    "x[i]": [
+        *[case(taken(index), real(3, 4), **without) for index, without in (*INDICES, *INTEGERS)],
+        case(lambda x: x[mask_of(x, 1, 4, 5)], real(2, 3)),
+        case(lambda x: x[mask_of(x)], real(2, 3)),
+        case(lambda x: x[ag.asarray([True, False, True], device=x.device)], real(3, 2)),
+        case(lambda x: x[ag.asarray([2, 2, 0], device=x.device)], real(3)),
+        case(lambda x: x[()], real()),
+        case(lambda x: x[None, ...], real()),
+        case(lambda x: x[1:, ::2] * x[:-1, 1::2], compl(3, 4)),
+        case(lambda x: x[[1, 1, 0]], compl(3)),
+        case(lambda x: ag.stack([row * (i + 1) for i, row in enumerate(x)]), real(3, 2)),
+    ],
+    "x[i] = v": [
+        *[case(put(index), real(3, 4), real(*shape_of(index)), **without) for index, without in INDICES],
+        *[
+            case(put(index), real(3, 4), real(*shape_of(index)), **{"array_api_strict": SCATTER, **without})
+            for index, without in (([2, 0], {}), (([0, 2, 2], [1, 3, 0]), {}), ((slice(None), [3, 0]), {}))
+        ],
+        case(lambda x, v: written(x, slice(1, 3), v), real(3, 2), real(2)),
+        case(lambda x, v: written(x, (slice(None), 1), v), real(3, 2), real()),
+        case(lambda x, v: written(x, mask_of(x, 1, 3), v), real(2, 2), real()),
+        case(lambda x, v: written(x, mask_of(x, 1, 3), v), real(2, 2), real(2)),
+        case(lambda x: written(x, mask_of(x, 0, 3), 2.0), real(2, 2)),
+        case(lambda x: written(x, 0, 2), real(2, 2)),
+        case(lambda x: written(x, 1, like(x, [2.0, 3.0])), real(2, 2)),
+        case(lambda x: written(x, 0, x[1] * x[1]), real(2, 2)),
+        case(lambda x, v: written(x, 0, v), compl(2), real()),
+        case(lambda x, v: written(x, (), v), real(), real()),
+    ],
+    "where": [
+        case(lambda x, y: ag.where(mask_of(x, 1, 3), x, y), real(2, 2), real(2, 2)),
+        case(lambda x, y: ag.where(mask_of(x, 1, 3), x, y), real(2, 2), real(2)),
+        case(lambda x, y: ag.where(ag.asarray([True, False], device=x.device), x, y), real(3, 1), real()),
+        case(lambda x: ag.where(x > 0, x * x, 1.5), real(2, 3)),
+        case(lambda x: ag.where(x > 0, 2, x * x), real(2, 3)),
+        case(lambda x: ag.where(x > 0, x**3, like(x, [1.0, 2.0])), real(3, 2)),
+        case(lambda x, y: ag.where(mask_of(x, 0), x, y), real(2), compl(2)),
+    ],
+    "take": [
+        case(lambda x: ag.take(x, ag.asarray([2, 0, 2], device=x.device), axis=1), real(2, 3)),
+        case(lambda x: ag.take(x, [1, 1]), real(3)),
+        case(lambda x: ag.take(x, [1, 1, 0], axis=-2), real(2, 2, 2)),
+        case(lambda x: ag.take(x, [1, 1]), compl(2)),
+    ],
+    "take_along_axis": [
+        case(lambda x: ag.take_along_axis(x, ag.asarray([[2, 2], [0, 1]], device=x.device)), real(2, 3)),
+        case(lambda x: ag.take_along_axis(x, ag.asarray([[1, 0, 1]], device=x.device), axis=0), real(2, 3)),
+        case(lambda x: ag.take_along_axis(x, ag.asarray([[1], [0]], device=x.device), axis=1), real(1, 3)),
+    ],
+    "index_add": [
+        case(
+            lambda x, v: index_add(x, ag.asarray([1, 1, 0], device=x.device), v),
+            *(real(3, 2), real(3, 2)),
+            array_api_strict=MIXED,
+        ),
+        case(lambda x, v: index_add(x, ag.asarray([1, 1, 0], device=x.device), v), real(3), real()),
+        case(lambda x, v: index_add(x, (slice(None), 1), v), real(3, 2), real(3)),
+        case(lambda x, v: index_add(x, mask_of(x, 1, 2), v), real(2, 2), real(2)),
+    ],
+    "index_set": [case(lambda x, v: index_set(x, slice(1, 3), v), real(3, 2), real(2))],
+    # Statistical
+    "sum": [
+        *over_axes(ag.sum),
+        *over_axes(ag.sum, compl)[:3],
+        case(lambda x: ag.sum(x, axis=()), real(2, 2)),
+        case(lambda x: ag.sum(x * x, dtype="float64"), real(2, 3)),
+    ],
+    "x.sum": [case(lambda x: x.sum(), real(2, 3)), case(lambda x: x.sum(axis=0, keepdims=True), real(3, 3))],
+    "mean": [*over_axes(ag.mean), *over_axes(ag.mean, compl)[:3]],
+    "x.mean": [case(lambda x: x.mean(), real(2, 3)), case(lambda x: x.mean(1), real(3, 3))],
+    "max": over_axes(ag.max),
+    "min": over_axes(ag.min),
+    "var": [*over_axes(ag.var, torch=EMPTY), case(lambda x: ag.var(x, axis=1, correction=1), real(2, 3))],
+    "std": [
+        *[c for c in over_axes(ag.std, torch=EMPTY) if c.arguments[0].shape],
+        case(lambda x: ag.std(x, axis=1, correction=1), real(2, 3)),
+        case(lambda x: ag.std(x, axis=1, correction=1.5), real(2, 3), torch="torch takes whole corrections only"),
+    ],
+    # Networks
+    **{f"functional.{name}": of_one(getattr(F, name), real) for name in ("exp", "sin", "cos", "tanh")},
+    "functional.log": of_one(F.log, positive),
+    "functional.sigmoid": of_one(F.sigmoid, real),
+    "functional.relu": of_one(F.relu, real),
+    "functional.softplus": of_one(F.softplus, real),
+    "functional.gelu": [
+        *of_one(F.gelu, real),
+        *of_one(lambda x: F.gelu(x * 3.5), real)[:1],
+        *of_one(lambda x: F.gelu(x, approximate="tanh"), real),
+    ],
+    "functional.logsumexp": over_axes(F.logsumexp),
+    "functional.softmax": [case(lambda x, a=a: F.softmax(x, axis=a), real(2, 3, 2)) for a in (0, 1, -1)],
+    "functional.log_softmax": [case(lambda x, a=a: F.log_softmax(x, axis=a), real(2, 3, 2)) for a in (0, 1, -1)],
+    "losses.mean_squared_error": [
+        case(ag.losses.mean_squared_error, real(2, 3), real(2, 3)),
+        case(ag.losses.mean_squared_error, real(), real()),
+    ],
+    "losses.binary_cross_entropy": [
+        case(ag.losses.binary_cross_entropy, positive(2, 3) / 2, positive(2, 3) / 2),
+        case(lambda p: ag.losses.binary_cross_entropy(p, like(p, [0.0, 1.0, 1.0])), positive(3) / 2),
+    ],
+    "losses.binary_cross_entropy_with_logits": [
+        case(ag.losses.binary_cross_entropy_with_logits, real(2, 3), positive(2, 3) / 2)
+    ],
+    "losses.cross_entropy": [
+        case(lambda x: ag.losses.cross_entropy(x, ag.asarray([2, 0, 2], device=x.device)), real(3, 3)),
+        case(lambda x: ag.losses.cross_entropy(x, ag.asarray([[1, 0]], device=x.device), axis=1), real(1, 3, 2)),
+        case(lambda x: ag.losses.cross_entropy(x, ag.asarray(1, device=x.device)), real(3)),
+        case(ag.losses.cross_entropy, real(2, 3), positive(2, 3) / 4),
+        case(lambda x, p: ag.losses.cross_entropy(x, p, axis=0), real(3, 2), positive(3, 2) / 4),
+    ],
+}
+
+# Public functions without a derivative: what they give is indices, truth values, integers, dtypes or new constants.
+NO_DERIVATIVE = {
+    *("all", "any", "argmax", "argmin", "argsort", "count_nonzero", "nonzero", "unique_values"),
+    *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
+    *("isfinite", "isinf", "isnan", "signbit", "logical_and", "logical_not", "logical_or", "logical_xor"),
+    *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
+    *("arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "nextafter"),
+    *("ones", "ones_like", "zeros", "zeros_like", "broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype"),
+    "result_type",
+}
+
+
+# The tests -----------------------------------------------------------------------------------------------------------
+
+
+def _each_case() -> Iterator[Any]:
+    for name, cases in TABLE.items():
+        for number, row in enumerate(cases):
+            shapes = "-".join(f"{x.dtype.name}{x.shape}".replace(" ", "") for x in row.arguments)
+            yield pytest.param(row, id=f"{name}: {number}: {shapes}")
+
+
+CASES = list(_each_case())
+
+
+def _arguments(row: Case, device: str) -> list[Tensor]:
+    """The arguments as leaves on `device`; skips what its library cannot do."""
+    for kind, reason in row.unsupported.items():
+        if device.startswith(kind):
+            pytest.skip(reason)
+    return [Tensor(x, device=device) for x in row.arguments]
+
+
+@pytest.mark.parametrize("row", CASES)
+def test_rule(row: Case, device: str) -> None:
+    check_gradients(row.function, *_arguments(row, device), order=2)
+
+
+SOME_OF_FLOAT64 = [p for p in CASES if all(x.dtype == "float64" for x in p.values[0].arguments)][::3]
+
+
+@pytest.mark.parametrize("row", SOME_OF_FLOAT64)
+def test_float32_stays_and_is_close(row: Case, device: str) -> None:
+    exact = _arguments(row, device)
+    single = [Tensor(x.value, dtype="float32") for x in exact]
+    y, pullback = ag.vjp(row.function, *exact)
+    cotangent = np.random.default_rng(3).normal(size=y.shape)
+    y32, pullback32 = ag.vjp(row.function, *single)
+    expected = pullback(Tensor(cotangent, device=device, dtype=y.dtype))
+    found = pullback32(Tensor(cotangent, device=device, dtype=y32.dtype))
+    for g, g32, x32 in zip(expected, found, single, strict=True):
+        assert g32.dtype == x32.dtype
+        np.testing.assert_allclose(g32.numpy(), g.numpy(), rtol=2e-4, atol=2e-5)
+
+
+def test_every_public_function_has_a_row_or_no_derivative() -> None:
+    public = {*Functions.registered, *[f"functional.{name}" for name in F.__all__]}
+    public |= {f"losses.{name}" for name, f in vars(ag.losses).items() if _defined_in(f, ag.losses)}
+    assert public - set(TABLE) - NO_DERIVATIVE == set()
+    assert set(TABLE) & NO_DERIVATIVE == set()
+    assert NO_DERIVATIVE - public == set()
+
+
+def _defined_in(function: Any, module: Any) -> bool:
+    return getattr(function, "__module__", "") == module.__name__ and not function.__name__.startswith("_")
+
+
+def test_every_primitive_has_a_row(device: str) -> None:
+    """Whatever is in the rule book is in the graph of the first row of some function."""
+    seen: set[Primitive] = set()
+    for row in [rows[0] for rows in TABLE.values()]:
+        root = row.function(*[Tensor(x, device=device) for x in row.arguments])
+        seen.update(node.primitive for node in topological(root._node))
+    missing = {primitive.name for primitive in _rule_book() if primitive not in seen}
+    assert missing == set()
+
+
+def _rule_book() -> Iterator[Primitive]:
+    for module in pkgutil.iter_modules(agrad.rules.__path__, "agrad.rules."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Primitive):
+                yield value
