@@ -7,6 +7,7 @@ networks, `agrad.grad` and friends for functions of arrays.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from . import functional, losses, nn, optim, random, scalar, testing
@@ -177,9 +178,11 @@ pi = 3.141592653589793
 
 
 def __getattr__(name: str) -> Any:
-    """The default device's dtypes, which need its array library: `agrad.float32`."""
+    """What is made when it is asked for: the default device's dtypes, and the modules that are about data on the host."""
     if name in DTYPES:
         return getattr(find_device("cpu").xp, name)
+    if name in ("datasets", "plot"):
+        return import_module(f"agrad.{name}")
     raise AttributeError(f"module 'agrad' has no attribute {name!r}")
 
 

@@ -570,7 +570,8 @@ class Tensor:
         return binary(_MULTIPLY, other, self)
 
     def __truediv__(self, other: Any) -> Tensor:
-        return binary(_DIVIDE, self if self._node else floating(self), other)
+        divisor = floating(other) if type(other) is Tensor and other._node is None else other
+        return binary(_DIVIDE, self if self._node else floating(self), divisor)
 
     def __rtruediv__(self, other: Any) -> Tensor:
         return binary(_DIVIDE, other, self if self._node else floating(self))
@@ -889,8 +890,7 @@ def upload(value: Any, device: Device, dtype: Any, copy: bool | None = True) -> 
     dtype = device.dtype(dtype)
     origin = device_of(value)
     if origin is not None and origin is not device:
-        value = transfer(value, device)
-        return value if dtype is None else device.xp.astype(value, dtype, copy=False)
+        return transfer(value, device, dtype)
     if origin is None and dtype is None and _holds_floats(value):
         dtype = device.default_float()
     return device.asarray(value, dtype, copy)

@@ -551,13 +551,13 @@ def device_of(array: Array) -> Device | None:
     return find_device(backend.device_name(array))
 
 
-def transfer(array: Array, target: Device) -> Array:
-    """A copy of a raw array on another device, of the same dtype."""
+def transfer(array: Array, target: Device, dtype: DType | None = None) -> Array:
+    """A copy of a raw array on another device, of the same dtype unless told."""
     source = device_of(array)
-    if source is not None and source is not target and source.backend is not target.backend:
-        dtype = dtype_name(array.dtype)
-        return target.asarray(source.backend.to_numpy(array), dtype=dtype, copy=True)
-    return target.asarray(array, copy=True)
+    if source is not None and source.backend is not target.backend:
+        dtype = dtype_name(array.dtype) if dtype is None else dtype
+        return target.asarray(source.backend.to_numpy(array), dtype, copy=True)
+    return target.asarray(array, dtype, copy=True)
 
 
 _generators: dict[str, Any] = {}

@@ -62,4 +62,4 @@ def spiral(
 def _constant(data: Any, device: str, dtype: Any) -> Tensor:
     """Host data as a constant; it gets its dtype on the way, because not every device has the host's."""
     where = find_device(device)
-    return wrap(where.asarray(data, dtype or where.default_float()), where)
+    return wrap(where.asarray(data, where.default_float() if dtype is None else dtype), where)

@@ -171,6 +171,8 @@ def roll(x: Any, /, shift: Any, *, axis: Any = None) -> Tensor:
     x = tensor(x)
     places = None if axis is None else normalize_axes("roll", axis, x.ndim)
     shifts = tuple(shift) if isinstance(shift, list | tuple) else shift
+    if places is not None and not isinstance(shifts, tuple):
+        shifts = (shifts,) * len(places)
     if isinstance(shifts, tuple) and len(shifts) != len(places or ()):
         raise ShapeError(f"roll: shifts {shift!r} for the axes {axis!r}: one is needed for each")
     return unary(rules.roll, x, {"shift": shifts, "axis": places})

@@ -8,7 +8,7 @@ from .. import _errors
 from .._shapes import Axis, normalize_axis
 from .._tensor import Tensor, binary, cast, full_index, raw_index, unary, wrap
 from ..rules import indexing as rules
-from ._arguments import pair, public, raw, tensor
+from ._arguments import pair, public, raw, same_device, tensor
 from .data_types import result_type
 from .manipulation import broadcast_shapes
 
@@ -30,13 +30,12 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     if not condition._device.xp.isdtype(condition.dtype, "bool"):
         raise _errors.DTypeError(f"where: the condition is of booleans, not of {condition.dtype}")
     x1, x2 = pair("where", x1, x2)
+    same_device("where", [x for x in (condition, x1, x2) if isinstance(x, Tensor)])
     if isinstance(x1, Tensor) and isinstance(x2, Tensor):
         dtype = result_type(x1, x2)
         x1, x2 = cast(x1, dtype), cast(x2, dtype)
     else:
         x1, x2 = tensor(x1, like=x2), tensor(x2, like=x1)
-    if condition._device is not x1._device:
-        raise _errors.mixed_devices("where", condition._device, x1._device)
     return binary(rules.where, x1, x2, {"condition": condition._value})
 
 
