@@ -151,7 +151,7 @@ class Tensor:
         dtype: Any = None,
         requires_grad: bool | None = None,
     ) -> Tensor:
-        """Uniform numbers in [lower, upper), drawn on the host and uploaded: the same ones on each device.
+        """Uniform numbers in [lower, upper), up to rounding, drawn on the host: the same ones on each device.
 
         `agrad.random.seed` makes them repeatable.
         """
@@ -417,17 +417,17 @@ class Tensor:
         """Take over the value and the node of `result`: what `x[i] = v` and `x += y` do to the handle x."""
         if result._value.shape != self._value.shape:
             raise ShapeError(f"an in-place operation can't change the shape {self.shape} of a tensor to {result.shape}")
+        before = None
+        if is_keeping() and result._node is not None:
+            before = wrap(self._value, self._device)
+            before._node = self._node
+            result._node.held = tuple([before if x is self else x for x in result._node.held])
         if result._value.dtype != self._value.dtype:
             result = cast(result, self._value.dtype)
         old, new = self._node, result._node
         if old is not None and old.primitive is LEAF and not is_recording():
             update([(self, result._value)])
             return
-        before = None
-        if is_keeping() and new is not None:
-            before = wrap(self._value, self._device)
-            before._node = old
-            new.held = tuple([before if x is self else x for x in new.held])
         self._value, self._node = result._value, new
         if old is not None and old.primitive is LEAF:
             if new is not None:
@@ -658,6 +658,18 @@ class Tensor:
         return plain("bitwise_xor", self, other)
 
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return plain("bitwise_left_shift", self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return plain("bitwise_left_shift", other, self)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return plain("bitwise_right_shift", self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return plain("bitwise_right_shift", other, self)
 
 
 _ADD, _SUBTRACT, _MULTIPLY = elementwise.add, elementwise.subtract, elementwise.multiply
@@ -992,14 +1004,8 @@ def _has_mask(xp: Namespace, index: Any) -> bool:
 # Backwards and updates -----------------------------------------------------------------------------------------------
 
 
-class _NoTape:
-    """Stands for the weak reference of a gradient that no backward pass wrote."""
-
-    def __call__(self) -> None:
-        return None
-
-
-_no_tape = _NoTape()
+_no_tape = object()
+"""Stands for the weak reference of a gradient that no backward pass wrote."""
 
 
 def _tapes(written: Any) -> list[Any]:

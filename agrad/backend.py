@@ -529,7 +529,7 @@ def _recognise(value: Any) -> Backend | None:
     for backend in list(_backends.values()):
         if backend.arrays_from == module:
             return backend
-    if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+    if isinstance(value, type) or not hasattr(value, "shape") or not hasattr(value, "dtype"):
         return None
     from array_api_compat import array_namespace, is_array_api_obj
 

@@ -10,9 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from ._errors import GraphError
+from ._errors import DeviceError, GraphError
 from ._tensor import Tensor, in_dtype_of, update
 from ._typing import Array, Namespace
+from .backend import Device
 from .nn import Model
 
 State = dict[str, Any]
@@ -34,6 +35,7 @@ class Optimizer(ABC):
         self.lr = lr
         self.state: dict[str, State] = {}
         """What is remembered of each parameter, by its name."""
+        self._places: dict[str, Device] = {}
         if not self.parameters():
             raise ValueError(f"{type(self).__name__}: there are no parameters to train")
 
@@ -51,6 +53,13 @@ class Optimizer(ABC):
         for name, parameter in self.parameters().items():
             if parameter._written is not None:
                 states[name] = dict(self.state.get(name, {}))
+                if states[name] and self._places[name] is not parameter._device:
+                    raise DeviceError(
+                        f"{type(self).__name__}: what is remembered of parameter {name} is on device "
+                        f"'{self._places[name]}', the parameter now on '{parameter._device}': make the optimiser "
+                        f"after moving the model"
+                    )
+                self._places[name] = parameter._device
                 xp = parameter._device.xp
                 value = self._new_value(xp, parameter.value, parameter.backwards_grad, states[name])
                 changes.append((parameter, in_dtype_of(parameter, value)))

@@ -37,7 +37,7 @@ def _draw(device: str, dtype: Any, method: str, *args: Any) -> Tensor:
 def uniform(
     shape: Any = (), lower: float = 0.0, upper: float = 1.0, *, device: str = "cpu", dtype: Any = None
 ) -> Tensor:
-    """Uniform numbers in [lower, upper).
+    """Uniform numbers in [lower, upper), up to rounding.
 
     >>> import agrad as ag
     >>> bool(ag.all(ag.random.uniform((100,), 2.0, 3.0) >= 2.0))

@@ -247,7 +247,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Tensor]:
 
     `f(*tensors)` returns a pair: the result, a Tensor, and a function from the cotangent of the result to the
     cotangents of the arguments, one Tensor or a tuple of them. Both are written with agrad's functions; then the
-    rule has derivatives itself, in higher order too.
+    rule has derivatives itself, in higher order too: to be differentiated, `f` runs once more.
 
     >>> import agrad as ag
     >>> @ag.custom_gradient
@@ -262,7 +262,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Tensor]:
         tensors = [tensor(arg) for arg in args]
         if not tensors:
             raise TypeError(f"custom_gradient: {f.__name__} needs at least one argument")
-        return variadic(_CUSTOM, tensors, {"function": f, "device": tensors[0]._device})
+        return variadic(_CUSTOM, tensors, {"function": f, "device": tensors[0]._device, "pullbacks": []})
 
     return wrapped
 
@@ -277,23 +277,32 @@ def _call_custom(function: Callable[..., Any], tensors: Sequence[Tensor]) -> tup
     return result
 
 
-def _custom_forward(xp: Namespace, arrays: tuple[Array, ...], function: Callable[..., Any], device: Device) -> Array:
+def _custom_forward(
+    xp: Namespace, arrays: tuple[Array, ...], function: Callable[..., Any], device: Device, pullbacks: list[Any]
+) -> Array:
     with no_grad():
-        return _call_custom(function, [wrap(array, device) for array in arrays])[0]._value
+        y, pullback = _call_custom(function, [wrap(array, device) for array in arrays])
+    pullbacks[:] = [pullback]
+    return y._value
 
 
 def _custom_backward(
-    xp: Namespace, g: Any, index: int, arrays: tuple[Any, ...], function: Callable[..., Any], device: Device
+    xp: Namespace,
+    g: Any,
+    index: int,
+    arrays: tuple[Any, ...],
+    function: Callable[..., Any],
+    device: Device,
+    pullbacks: list[Any],
 ) -> Any:
-    """The rule of f, run on tensors; where the pass is recorded, `arrays` are tracked and so is all that f computes."""
+    """The rule that f gave; where the pass is recorded, f runs again on tracked tensors, and so does its rule."""
     recorded = isinstance(g, Tensor)
-    tensors = list(arrays) if recorded else [wrap(array, device) for array in arrays]
-    _, pullback = _call_custom(function, tensors)
+    pullback = _call_custom(function, arrays)[1] if recorded else pullbacks[0]
     parts = pullback(_conj(g if recorded else wrap(g, device)))
     parts = parts if isinstance(parts, tuple) else (parts,)
-    if len(parts) != len(tensors) or not all(isinstance(part, Tensor) for part in parts):
+    if len(parts) != len(arrays) or not all(isinstance(part, Tensor) for part in parts):
         raise GraphError(
-            f"custom_gradient: the rule of {function.__name__} has to return {len(tensors)} Tensors, one for each "
+            f"custom_gradient: the rule of {function.__name__} has to return {len(arrays)} Tensors, one for each "
             f"argument; it returned {parts!r:.80}"
         )
     part = _conj(parts[index])

@@ -56,12 +56,12 @@ def test_unknown_devices_say_which_there_are():
     with pytest.raises(DeviceError, match="there is no device 'cpu:1'; of this kind there are: cpu"):
         find_device("cpu:1")
     pytest.importorskip("array_api_strict")
-    with pytest.raises(DeviceError, match="of this kind there are: .*array_api_strict:device1"):
+    with pytest.raises(DeviceError, match=r"of this kind there are: .*array_api_strict:device1"):
         find_device("array_api_strict:device7")
 
 
 def test_a_device_is_named_by_text():
-    with pytest.raises(DeviceError, match='a device is given by its name, e.g. "cpu" or "cuda:1", not by 3'):
+    with pytest.raises(DeviceError, match=r'a device is given by its name, e.g. "cpu" or "cuda:1", not by 3'):
         Tensor([1.0], device=3)
 
 
@@ -84,6 +84,12 @@ print(agrad.devices()["cpu"], "cupy" in sys.modules and sys.modules["cupy"] is n
     first, second = result.stdout.splitlines()
     assert first == "[]"
     assert second.startswith("available")
+
+
+def test_a_device_can_be_pickled(device):
+    import pickle
+
+    assert pickle.loads(pickle.dumps(find_device(device))) is find_device(device)
 
 
 # Backends of other packages ------------------------------------------------------------------------------------------
@@ -136,6 +142,10 @@ def test_a_package_can_bring_a_device_kind(monkeypatch, fresh_registry):
     y.backward()
     np.testing.assert_allclose(x.grad, np.exp([1.0, 2.0]) * [2.0, 3.0])
     np.testing.assert_array_equal(x.numpy(), [1.0, 2.0])
+    picked = ag.where(x > 1.0, ag.log(x), 0.0)
+    picked.sum().backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 0.5])
+    assert np.exp(x).device == "plugin:0"
     assert ag.random.uniform(3, device="plugin:1").device == "plugin:1"  # without a generator: from the host's
     with pytest.raises(DeviceError, match="known kinds are cpu, cuda, plugin;"):
         find_device("tpu")
@@ -163,7 +173,7 @@ def test_a_package_that_fails_leaves_the_other_devices(monkeypatch, fresh_regist
 @pytest.mark.parametrize("wrong", [lambda: "no backend", lambda: find_device("cpu").backend])
 def test_a_package_has_to_bring_a_backend_of_its_kind(monkeypatch, fresh_registry, wrong):
     offer(monkeypatch, plugin=wrong)
-    with pytest.raises(DeviceError, match="the package for device kind 'plugin' gave .* not a Backend of that kind"):
+    with pytest.raises(DeviceError, match=r"the package for device kind 'plugin' gave .* not a Backend of that kind"):
         find_device("plugin:0")
 
 
@@ -287,7 +297,7 @@ def test_numbers_mix_with_all_devices(device):
 
 def test_devices_of_one_library_do_not_mix_either():
     pytest.importorskip("array_api_strict")
-    with pytest.raises(DeviceError, match="add: one operand is on device '.*device1', another on '.*device2'"):
+    with pytest.raises(DeviceError, match=r"add: one operand is on device '.*device1', another on '.*device2'"):
         Tensor([1.0], device=STRICT) + Tensor([1.0], device="array_api_strict:device2")
 
 
@@ -553,6 +563,20 @@ def test_a_foreign_object_with_the_array_protocol_is_taken():
             return np.array([1.0, 2.0], dtype=dtype)
 
     assert Tensor(Column()).shape == (2,)
+
+
+def test_a_foreign_object_that_refuses_dlpack_is_taken_by_the_array_protocol():
+    class Column:
+        def __array__(self, dtype=None, copy=None):
+            return np.array([1.0, 2.0], dtype=dtype)
+
+        def __dlpack__(self, **options):
+            raise BufferError("not today")
+
+        def __dlpack_device__(self):
+            return (1, 0)
+
+    np.testing.assert_array_equal(Tensor(Column()).value, [1.0, 2.0])
 
 
 def test_what_is_not_an_array_has_no_backend():

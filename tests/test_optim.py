@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import GraphError, Tensor
+from agrad import DeviceError, GraphError, Tensor
 from agrad.functional import tanh
 from agrad.losses import mean_squared_error
 from agrad.nn import Model
 from agrad.optim import SGD, Adam, AdamW
+from tests.conftest import STRICT
 
 A0 = [[0.5, -1.2], [0.3, 0.8], [-0.7, 0.1]]
 B0 = [0.2, -0.4]
@@ -392,3 +393,21 @@ def test_settings_that_cannot_be(make, error, message):
 
 def test_optimisers_are_a_part_of_agrad():
     assert ag.optim.SGD is SGD
+
+
+def test_a_model_that_moves_leaves_what_is_remembered_behind():
+    pytest.importorskip("array_api_strict")
+    model = Layer()
+    plain, remembering = SGD(model, 0.1), SGD(model, 0.1, momentum=0.9)
+    for optimizer in (plain, remembering):
+        model.loss().backward()
+        optimizer.step()
+    model.to(STRICT)
+    model.loss().backward()
+    with pytest.raises(DeviceError, match=f"SGD: .* parameter A is on device 'cpu', the parameter now on '{STRICT}'"):
+        remembering.step()
+    before = model.A.numpy()
+    plain.step()
+    assert (model.A.numpy() != before).any()
+    model.loss().backward()
+    SGD(model, 0.1, momentum=0.9).step()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._tensor import Tensor, cast
-from ..backend import DTYPES, Device, dtype_name, find_device
+from ..backend import DTYPES, Device, backend_of, device_of, dtype_name, find_device
 from ._arguments import public, raw, same_device, tensor
 
 
@@ -38,13 +38,13 @@ def to_device(x: Any, device: str, /) -> Tensor:
 
 
 def _device(arrays: tuple[Any, ...]) -> Device:
-    tensors = [x for x in arrays if isinstance(x, Tensor)]
+    tensors = [tensor(x) for x in arrays if isinstance(x, Tensor) or device_of(x) is not None]
     return same_device("result_type", tensors) if tensors else find_device("cpu")
 
 
 def _known(device: Device, x: Any) -> Any:
     """An array or number as it is, a dtype of any backend as the device's."""
-    if isinstance(x, Tensor) or hasattr(x, "shape") or isinstance(x, bool | int | float | complex):
+    if isinstance(x, Tensor | bool | int | float | complex) or backend_of(x) is not None:
         return raw(x)
     return device.dtype(x)
 
@@ -73,7 +73,8 @@ def can_cast(from_: Any, to: Any, /) -> bool:
     True
     """
     device = _device((from_,))
-    return bool(device.xp.can_cast(_known(device, from_), device.dtype(to)))
+    source = from_.dtype if isinstance(from_, Tensor) or backend_of(from_) is not None else from_
+    return bool(device.xp.can_cast(device.dtype(source), device.dtype(to)))
 
 
 @public

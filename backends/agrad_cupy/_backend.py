@@ -55,7 +55,7 @@ class CupyBackend(Backend):
 
         with device.native:
             if isinstance(value, cupy.ndarray):
-                return cupy.array(value, dtype=dtype, copy=bool(copy))
+                return cupy.array(value, dtype=dtype, copy=copy)
             return cupy.array(value, dtype=dtype)
 
     def fast(self, device: Device) -> dict[str, Callable[..., Array]]:
@@ -76,7 +76,8 @@ class CupyBackend(Backend):
         result = array.copy()
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, cupy.ndarray) and part.dtype.kind in "iu" for part in parts):
-            cupy.add.at(result, index, values)
+            for target, source in _real_parts(result, values):
+                cupy.add.at(target, index, source)
         else:
             result[index] += values
         return result
@@ -90,6 +91,13 @@ class CupyBackend(Backend):
     def owned(self, array: Array) -> Array:
         """`array` if it owns its memory, else a copy."""
         return array if array.base is None and array.flags.owndata else array.copy()
+
+
+def _real_parts(target: Array, source: Array) -> list[tuple[Array, Array]]:
+    """Views of real numbers, which atomic additions are made of: complex arrays are two of them."""
+    if target.dtype.kind != "c":
+        return [(target, source)]
+    return [(target.real, source.real), (target.imag, source.imag)]
 
 
 class _Generator:
