@@ -102,7 +102,7 @@ def docs(session: nox.Session) -> None:
     prepare(session)
     session.install("-e", ".[test]")
     pages = [
-        blank_the_fences(page, Path(session.create_tmp())) for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+        blank_the_fences(page, Path(session.create_tmp())) for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
     ]
     session.run(
         "pytest",

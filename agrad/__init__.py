@@ -19,6 +19,7 @@ from ._errors import (
     DTypeError,
     GraphError,
     GraphLeavingWarning,
+    OperandError,
     ShapeError,
     UnsupportedFunctionError,
 )
@@ -178,7 +179,7 @@ pi = 3.141592653589793
 
 
 def __getattr__(name: str) -> Any:
-    """What is made when it is asked for: the default device's dtypes, and the modules that are about data on the host."""
+    """The default device's dtypes, and the modules about data on the host: made when they are asked for."""
     if name in DTYPES:
         return getattr(find_device("cpu").xp, name)
     if name in ("datasets", "plot"):
@@ -195,6 +196,7 @@ __all__ = [
     "Edge",
     "GraphError",
     "GraphLeavingWarning",
+    "OperandError",
     "ShapeError",
     "Tensor",
     "UnsupportedFunctionError",

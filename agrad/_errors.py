@@ -12,6 +12,9 @@ from typing import Any
 class AgradError(Exception):
     """The base of all errors that agrad raises on purpose."""
 
+    def __init_subclass__(cls) -> None:
+        cls.__module__ = "agrad"  # where users find it, and what a traceback shows
+
 
 class DeviceError(AgradError, ValueError):
     """An unknown device, or arrays of different devices in one operation."""
@@ -23,6 +26,10 @@ class BackendUnavailableError(DeviceError):
 
 class ShapeError(AgradError, ValueError):
     """Shapes that do not fit."""
+
+
+class OperandError(AgradError, ValueError):
+    """Values that an operation does not take."""
 
 
 class DTypeError(AgradError, TypeError):
@@ -77,5 +84,6 @@ def diagnose(function: str, device: Any, operands: tuple[Any, ...], error: Excep
     text = f"{function}({listed}) on device '{device}': {error}"
     if isinstance(error, IndexError):
         return IndexError(text)
-    about_shapes = "shape" in str(error)  # some libraries raise TypeError for shapes that do not fit
-    return DTypeError(text) if isinstance(error, TypeError) and not about_shapes else ShapeError(text)
+    if any(word in str(error) for word in ("shape", "broadcast", "dimension", "size", "empty", "axis", "axes")):
+        return ShapeError(text)  # also where a library raises TypeError for shapes that do not fit
+    return DTypeError(text) if isinstance(error, TypeError) else OperandError(text)

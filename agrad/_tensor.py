@@ -477,12 +477,12 @@ class Tensor:
                 f"np.asarray: this tensor is on device '{self._device}', and nothing leaves a device silently: "
                 f"use x.numpy()"
             )
+        if self._node is not None and is_transforming():
+            raise ConversionError(
+                "np.asarray: a tensor was converted to NumPy inside a transform, where its gradient would be lost: "
+                "use agrad's functions, or x.detach().numpy() for a constant"
+            )
         if self._node is not None and self._node.primitive is not LEAF:
-            if is_transforming():
-                raise ConversionError(
-                    "np.asarray: a tensor was converted to NumPy inside a transform, where its gradient would be lost: "
-                    "use agrad's functions, or x.detach().numpy() for a constant"
-                )
             warnings.warn(
                 "np.asarray: this tensor has a history, which the NumPy array does not: what is computed from it is "
                 "not differentiated. x.numpy() says so silently.",
@@ -504,7 +504,7 @@ class Tensor:
         return sys.modules["agrad"] if self._device.name == "cpu" else self._device.functions
 
     def __dlpack__(self, **options: Any) -> Any:
-        if self._node is not None and self._node.primitive is not LEAF:
+        if self._node is not None and (self._node.primitive is not LEAF or is_transforming()):
             raise ConversionError("DLPack: this tensor has a history, which would be lost: use x.detach()")
         return self._value.__dlpack__(**options)
 
@@ -1238,7 +1238,8 @@ def _edge(handle: Tensor, node: Node, index: int, parent: Node) -> Edge:
         return primitive.cotangent(xp, g, node, index)
 
     if primitive.mask is Mask.GUARD:
-        return Edge(prev, local(xp.ones(node.shape, dtype=node.dtype, device=node.device.native)), _pointwise)
+        ones = xp.ones(node.shape, dtype=node.dtype, device=node.device.native)
+        return Edge(prev, node.device.backend.present(local(ones)), _pointwise)
 
     def backward_fn(tensor: Tensor, local_grad: Any, prev: Tensor) -> Array:
         part = transposed(node.device, local(transposed(node.device, tensor.backwards_grad)))

@@ -367,8 +367,11 @@ class GenericBackend(Backend):
             warnings.simplefilter("ignore")  # a library may warn of device types that it lists itself
             natives = [native for native in self._info.devices() if native is not None]
         listed = {f"{self.kind}:{_label(native)}": native for native in natives}
-        default = f"{self.kind}:{_label(self._info.default_device())}"
-        return {default: listed.pop(default, None), **listed}
+        default = self._info.default_device()
+        if default is None:  # the library decides anew for each array
+            return listed
+        name = f"{self.kind}:{_label(default)}"
+        return {name: listed.pop(name, None), **listed}
 
     def device_name(self, array: Array) -> str:
         """The kind and the library's name for where `array` is."""

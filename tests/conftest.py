@@ -13,6 +13,13 @@ import pytest
 
 import agrad as ag
 
+if find_spec("hypothesis"):
+    from hypothesis import settings
+
+    # A slow machine is no failure, and a failure is to come again.
+    settings.register_profile("agrad", deadline=None, derandomize=True)
+    settings.load_profile("agrad")
+
 STRICT = "array_api_strict:device1"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import DeviceError, DTypeError, GraphError, ShapeError, Tensor
+from agrad import DeviceError, DTypeError, GraphError, OperandError, ShapeError, Tensor
 from agrad._errors import AgradError, describe, diagnose
 from agrad._graph import LEAF, Primitive
 from agrad._tensor import unary
@@ -104,8 +104,10 @@ def test_what_is_not_about_operands_goes_through_unchanged(error):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (ValueError("v"), ShapeError),
-        (RuntimeError("r"), ShapeError),
+        (ValueError("operands could not be broadcast together"), ShapeError),
+        (TypeError("incompatible shapes"), ShapeError),
+        (ValueError("Integers to negative integer powers are not allowed."), OperandError),
+        (RuntimeError("r"), OperandError),
         (TypeError("t"), DTypeError),
         (IndexError("i"), IndexError),
     ],

@@ -417,9 +417,9 @@ def test_shapes_that_do_not_fit(name: str, arguments: Any, device: str) -> None:
 
 
 def test_what_the_library_cannot_reduce(device: str) -> None:
-    with pytest.raises((ShapeError, IndexError), match=rf"^(argmax|max)\(\(0,\) .* on device '{device}': ."):
+    with pytest.raises((ag.AgradError, IndexError), match=rf"^argmax\(\(0,\) .* on device '{device}': ."):
         ag.argmax(zeros(device, 0))
-    with pytest.raises((ShapeError, IndexError), match=rf"^max\(\(0,\) .* on device '{device}': ."):
+    with pytest.raises((ag.AgradError, IndexError), match=rf"^max\(\(0,\) .* on device '{device}': ."):
         ag.max(zeros(device, 0))
 
 

@@ -28,10 +28,15 @@ def _turn(xp: Namespace, g: Array, x: Array) -> Array:
     return xp.imag(g * y) * (xp.conj(y) * 1j) / xp.where(size == 0, xp.ones_like(size), size)
 
 
-def _share(xp: Namespace, g: Array, wins: Array, ties: Array) -> Array:
-    """`g` where an argument wins, half of it where both are equal."""
-    nothing = xp.zeros_like(g)
-    return xp.where(wins, g, xp.where(ties, g / 2, nothing))
+def _share(xp: Namespace, g: Array, loses: Array, ties: Array) -> Array:
+    """`g` where an argument does not lose, half of it where both are equal."""
+    return xp.where(loses, xp.zeros_like(g), xp.where(ties, g / 2, g))
+
+
+def _angle(xp: Namespace, g: Array, x: Array, x1: Array, x2: Array) -> Array:
+    """x / (x1² + x2²), and 0 at the origin."""
+    square = x1 * x1 + x2 * x2
+    return g * x / xp.where(square == 0, xp.ones_like(square), square)
 
 
 def _power_base(xp: Namespace, g: Array, x1: Array, x2: Array) -> Array:
@@ -62,21 +67,21 @@ divide = Primitive("divide", x1=lambda xp, g, x2: g / x2, x2=lambda xp, g, x2, y
 power = Primitive("pow", x1=_power_base, x2=_power_exponent)
 maximum = Primitive(
     "maximum",
-    x1=lambda xp, g, x1, x2: _share(xp, g, x1 > x2, x1 == x2),
-    x2=lambda xp, g, x1, x2: _share(xp, g, x2 > x1, x1 == x2),
+    x1=lambda xp, g, x1, x2: _share(xp, g, x1 < x2, x1 == x2),
+    x2=lambda xp, g, x1, x2: _share(xp, g, x2 < x1, x1 == x2),
 )
 minimum = Primitive(
     "minimum",
-    x1=lambda xp, g, x1, x2: _share(xp, g, x1 < x2, x1 == x2),
-    x2=lambda xp, g, x1, x2: _share(xp, g, x2 < x1, x1 == x2),
+    x1=lambda xp, g, x1, x2: _share(xp, g, x1 > x2, x1 == x2),
+    x2=lambda xp, g, x1, x2: _share(xp, g, x2 > x1, x1 == x2),
 )
 floor_divide = Primitive("floor_divide", x1=_nothing, x2=_nothing)
 remainder = Primitive("remainder", x1=lambda xp, g: g, x2=lambda xp, g, x1, x2: -(g * xp.floor_divide(x1, x2)))
 copysign = Primitive("copysign", x1=lambda xp, g, x1, y: g * (xp.sign(x1) * xp.sign(y)), x2=_nothing)
 atan2 = Primitive(
     "atan2",
-    x1=lambda xp, g, x1, x2: g * x2 / (x1 * x1 + x2 * x2),
-    x2=lambda xp, g, x1, x2: -(g * x1) / (x1 * x1 + x2 * x2),
+    x1=lambda xp, g, x1, x2: _angle(xp, g, x2, x1, x2),
+    x2=lambda xp, g, x1, x2: -_angle(xp, g, x1, x1, x2),
 )
 hypot = Primitive("hypot", x1=lambda xp, g, x1, y: _hypot(xp, g, x1, y), x2=lambda xp, g, x2, y: _hypot(xp, g, x2, y))
 logaddexp = Primitive(
