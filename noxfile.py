@@ -101,9 +101,8 @@ def docs(session: nox.Session) -> None:
     """Run every example: of the docstrings, of README.md and of docs/*.md."""
     prepare(session)
     session.install("-e", ".[test]")
-    pages = [
-        blank_the_fences(page, Path(session.create_tmp())) for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
-    ]
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    pages = [blank_the_fences(page, Path(session.create_tmp())) for page in texts]
     session.run(
         "pytest",
         "--doctest-modules",
