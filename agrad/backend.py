@@ -37,6 +37,9 @@ class Backend(ABC):
     arrays_from: str
     """The top-level module in which the type of this library's arrays is defined."""
 
+    asynchronous: bool = False
+    """Whether reading a value makes the host wait, so that values are not checked."""
+
     @abstractmethod
     def unavailable(self) -> str | None:
         """Why no device of this kind can be used here, and what to do; None if one can."""

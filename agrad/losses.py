@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._errors import DTypeError, ShapeError
+from ._errors import DTypeError, OperandError, ShapeError
 from ._shapes import normalize_axis
 from ._tensor import Tensor, binary, cast, floating
 from .functional import log_softmax, softplus
@@ -69,6 +69,10 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Tensor:
             the shape of `logits`.
         axis: the axis of the classes.
 
+    Raises:
+        ShapeError: the shapes do not fit, or there are no samples.
+        OperandError: a label is no class; not checked on a GPU, where looking would wait for it.
+
     >>> from agrad import Tensor
     >>> cross_entropy(Tensor([[0.0, 0.0], [1000.0, 0.0]]), Tensor([0, 0]))
     Tensor(0.34657359)
@@ -86,9 +90,24 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Tensor:
                 f"cross_entropy: labels of shape {target.shape} for logits of shape {given.shape} with classes along "
                 f"axis {axis}"
             )
+        _check_range(target, given.shape[place])
         return -take_along_axis(logs, expand_dims(target, axis=place), axis=place).sum() / samples
     if kind != "real":
         raise DTypeError(f"cross_entropy: labels are integers or probabilities, not {target.dtype}")
     if target.shape != given.shape:
         raise ShapeError(f"cross_entropy: probabilities of shape {target.shape} for logits of shape {given.shape}")
     return -(logs * target).sum() / samples
+
+
+def _check_range(labels: Tensor, classes: int) -> None:
+    """Raise for labels that are no class, where looking at them makes nobody wait for a device."""
+    device = labels._device
+    if device.backend.asynchronous:
+        return
+    xp = device.xp
+    values = xp.astype(labels._value, xp.int64, copy=False)
+    if bool(xp.any((values < 0) | (values >= classes))):
+        raise OperandError(
+            f"cross_entropy: labels are from 0 to {classes - 1}; these are from {int(xp.min(values))} to "
+            f"{int(xp.max(values))}"
+        )

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import DTypeError, ShapeError, Tensor
+from agrad import DTypeError, OperandError, ShapeError, Tensor
+from agrad.backend import find_device
 from agrad.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -193,3 +194,14 @@ def test_errors_of_cross_entropy(device: str) -> None:
         cross_entropy(ag.zeros((0, 4), device=device), ag.zeros(0, dtype="int64", device=device))
     with pytest.raises(ShapeError, match=r"^cross_entropy: axis 2 is out of bounds for an array of 2 dimensions$"):
         cross_entropy(x, ag.asarray([0, 1, 2], device=device), axis=2)
+
+
+@pytest.mark.parametrize("wrong", [-1, 4])
+def test_labels_that_are_no_class(wrong: int, device: str) -> None:
+    """A negative label would take a class from the end, without a word."""
+    if find_device(device).backend.asynchronous:
+        pytest.skip("not checked where looking at a value waits for the device")
+    logits, labels = doubles(LOGITS, device), Tensor([0, wrong, 1], device=device, dtype="int8")
+    low, high = min(0, wrong), max(1, wrong)
+    with pytest.raises(OperandError, match=rf"^cross_entropy: labels are from 0 to 3; these are from {low} to {high}$"):
+        cross_entropy(logits, labels)

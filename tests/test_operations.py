@@ -397,6 +397,12 @@ def test_errors(kind: type[Exception], message: str, call: Callable[[str], Any],
         call(device)
 
 
+def test_the_condition_of_where_may_be_a_python_bool(device: str) -> None:
+    x, y = (Tensor(data, device=device) for data in ([1.0, 2.0], [3.0, 4.0]))
+    assert [ag.where(True, x, y).numpy().tolist(), ag.where(False, x, 0.0).numpy().tolist()] == [[1.0, 2.0], [0.0, 0.0]]
+    assert ag.where(True, x, y).device == x.device
+
+
 def test_the_condition_of_where_is_of_booleans(device: str) -> None:
     x = zeros(device, 2)
     with pytest.raises(DTypeError, match=rf"^where: the condition is of booleans, not of {re.escape(str(x.dtype))}$"):

@@ -26,10 +26,13 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
     >>> x.grad
     array([ 0.  , -0.25])
     """
+    x1, x2 = pair("where", x1, x2)
+    if isinstance(condition, bool):
+        device = (x1 if isinstance(x1, Tensor) else x2)._device
+        condition = device.asarray(condition)
     condition = tensor(condition)
     if not condition._device.xp.isdtype(condition.dtype, "bool"):
         raise _errors.DTypeError(f"where: the condition is of booleans, not of {condition.dtype}")
-    x1, x2 = pair("where", x1, x2)
     same_device("where", [x for x in (condition, x1, x2) if isinstance(x, Tensor)])
     if isinstance(x1, Tensor) and isinstance(x2, Tensor):
         dtype = result_type(x1, x2)

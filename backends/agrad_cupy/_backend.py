@@ -19,6 +19,7 @@ class CupyBackend(Backend):
 
     kind = "cuda"
     arrays_from = "cupy"
+    asynchronous = True
 
     def __init__(self) -> None:
         self._reason: str | None = ""
