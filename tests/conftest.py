@@ -28,8 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _devices(config: pytest.Config) -> list[str]:
-    chosen = config.getoption("--device")
-    return chosen or ["cpu", *([STRICT] if find_spec("array_api_strict") else [])]
+    chosen = config.getoption("--device") or ["cpu", *([STRICT] if find_spec("array_api_strict") else [])]
+    return ["cuda:0" if device == "cuda" else device for device in chosen]  # as the device calls itself
 
 
 def pytest_configure(config: pytest.Config) -> None:
