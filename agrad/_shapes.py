@@ -15,7 +15,7 @@ Axis = int | tuple[int, ...] | None
 def as_shape(function: str, shape: int | Iterable[int]) -> Shape:
     """A shape given as one integer or a sequence of them."""
     try:
-        sizes = (operator.index(shape),) if isinstance(shape, int) else tuple(operator.index(n) for n in shape)
+        sizes = tuple(operator.index(n) for n in shape) if isinstance(shape, Iterable) else (operator.index(shape),)
     except TypeError:
         raise ShapeError(f"{function}: a shape is an integer or a tuple of integers, not {shape!r}") from None
     return sizes

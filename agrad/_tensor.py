@@ -406,6 +406,11 @@ class Tensor:
         if value._device is not self._device:
             raise _errors.mixed_devices("x[i] = v", self._device, value._device)
         xp = self._device.xp
+        if value._node is not None and not _differentiable(self._device, self._value.dtype):
+            raise DTypeError(
+                f"x[i] = v: v takes part in a graph, and its gradient would be lost in x, which is {self.dtype}: "
+                f"make x floating-point, or assign v.detach()"
+            )
         value = cast(value, self._value.dtype)
         condition = None
         if is_recording() and (self._node is not None or value._node is not None) and _has_mask(xp, plain):
@@ -417,6 +422,8 @@ class Tensor:
         """Take over the value and the node of `result`: what `x[i] = v` and `x += y` do to the handle x."""
         if result._value.shape != self._value.shape:
             raise ShapeError(f"an in-place operation can't change the shape {self.shape} of a tensor to {result.shape}")
+        if result._value.dtype != self._value.dtype:
+            self._check_kind(result._value.dtype)
         before = None
         if is_keeping() and result._node is not None:
             before = wrap(self._value, self._device)
@@ -437,6 +444,14 @@ class Tensor:
             old.handle = None if before is None else ref(before)
         if new is not None:
             new.handle = ref(self)
+
+    def _check_kind(self, dtype: DType) -> None:
+        """Refuse to cast the result of an in-place operation to a lesser kind: values and gradients would be lost."""
+        kinds = ("bool", "integral", "real", "complex")
+        if kinds.index(self._device.kind_of(dtype)) > kinds.index(self._device.kind_of(self._value.dtype)):
+            raise DTypeError(
+                f"an in-place operation can't make {dtype} of a {self.dtype} tensor: write x = x + y instead of x += y"
+            )
 
     # Conversions -----------------------------------------------------------------------------------------------------
 
@@ -535,13 +550,14 @@ class Tensor:
         if self._node is not None:
             result._node = _leaf_node(result)
             result._grad = None if self._grad is None else self._device.xp.asarray(self._gradient(), copy=True)
+            result._written = None if self._written is None else _no_tape
         memo[id(self)] = result
         return result
 
     def __reduce__(self) -> Any:
         self._check_leaf("pickle")
         gradient = None if self._grad is None else self._device.backend.to_numpy(self.backwards_grad)
-        return _restore, (self.numpy(), self._device.name, self.requires_grad, gradient)
+        return _restore, (self.numpy(), self._device.name, self.requires_grad, gradient, self._written is not None)
 
     def _check_leaf(self, function: str) -> None:
         if not self.is_leaf:
@@ -953,10 +969,12 @@ def _sizes(function: str, shape: tuple[Any, ...]) -> Shape:
     return as_shape(function, shape[0] if len(shape) == 1 else shape)
 
 
-def _restore(value: Any, device: str, requires_grad: bool, gradient: Any) -> Tensor:
+def _restore(value: Any, device: str, requires_grad: bool, gradient: Any, is_new: bool) -> Tensor:
+    """A pickled tensor; `is_new` says whether its gradient waits for an update."""
     result = Tensor(value, device=device, requires_grad=requires_grad)
     if gradient is not None:
         result._grad = upload(gradient, result._device, None)
+        result._written = _no_tape if is_new else None
     return result
 
 

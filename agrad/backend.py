@@ -383,10 +383,11 @@ class GenericBackend(Backend):
         return f"{self.kind}:{_label(device(array))}"
 
     def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
-        """`value` on `device`, its dtype kept if it is an array."""
+        """`value` on `device`, its dtype kept if it is an array; a history in the library's own graphs is left."""
         if backend_of(value) is self:
             from array_api_compat import to_device
 
+            value = _without_history(value)
             moved = value if self.device_name(value) == device.name else to_device(value, device.native)
             return self._library.asarray(moved, dtype=dtype, copy=copy)
         if dtype is None and hasattr(value, "dtype"):
@@ -402,6 +403,7 @@ class GenericBackend(Backend):
         from array_api_compat import to_device
 
         host = [native for name, native in self.devices().items() if native is not None and "cpu" in name.lower()]
+        array = _without_history(array)
         array = to_device(array, host[0]) if host else array
         return find_device("cpu").backend.asarray(array, find_device("cpu"), None, None)
 
@@ -416,6 +418,11 @@ class GenericBackend(Backend):
     def default_float(self, device: Device) -> DType:
         """The library's own default."""
         return self._info.default_dtypes(device=device.native)["real floating"]
+
+
+def _without_history(array: Array) -> Array:
+    """`array` outside of the graphs of its own library, if that differentiates too."""
+    return array.detach() if getattr(array, "requires_grad", False) else array
 
 
 def _label(native: Any) -> str:

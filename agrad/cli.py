@@ -1,7 +1,8 @@
 """The console script `agrad`: `agrad spiral` trains the chapter's network, `agrad devices` says where it could.
 
 It exits with 0 after what was asked for, with 2 and one line on stderr where that can't be done (found out before
-anything is trained), and with 130 after Ctrl-C, also where what was learned until then is reported and drawn.
+anything is trained), with 130 after Ctrl-C, also where what was learned until then is reported and drawn, and with 141
+where whoever reads its output has gone, as `head` does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,9 @@ from .nn import Model
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended: 128 + SIGINT."""
 
+NO_READER = 141
+"""The exit code of a program whose output nobody reads: 128 + SIGPIPE."""
+
 
 class UsageError(Exception):
     """What was asked for can't be done; the message says why."""
@@ -43,13 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+        return code
     except UsageError as error:
         print(f"agrad: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("agrad: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # Python flushes once more at exit: into nothing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,13 +15,14 @@ from .rules import network as rules
 
 
 def _same_shape(function: str, preds: Any, ys: Any) -> tuple[Tensor, Tensor]:
-    preds, ys = tensor(preds), tensor(ys)
-    shape = preds._value.shape
+    p = floating(tensor(preds))
+    ys = tensor(ys, p)
+    shape = p._value.shape
     if shape != ys._value.shape:
-        raise ShapeError(f"{function}: predictions of shape {preds.shape} and targets of shape {ys.shape} differ")
+        raise ShapeError(f"{function}: predictions of shape {p.shape} and targets of shape {ys.shape} differ")
     if 0 in shape:
-        raise ShapeError(f"{function}: the mean over no elements (shape {preds.shape}) is not defined")
-    p, y = floating(preds), floating(ys)
+        raise ShapeError(f"{function}: the mean over no elements (shape {p.shape}) is not defined")
+    y = floating(ys)
     return p, y if y is ys else cast(ys, p.dtype)  # integer targets must not widen float32
 
 

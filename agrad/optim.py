@@ -173,6 +173,12 @@ class Adam(Optimizer):
         return self._adam(xp, value, gradient, state)
 
     def _adam(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
+        if xp.isdtype(value.dtype, "complex floating"):  # two parameters, as for PyTorch: the scale is of each
+            parts = []
+            for name, part in (("real", xp.real), ("imag", xp.imag)):
+                state[name] = dict(state.get(name, {}))
+                parts.append(self._adam(xp, part(value), part(gradient), state[name]))
+            return xp.astype(parts[0], value.dtype) + 1j * xp.astype(parts[1], value.dtype)
         beta1, beta2 = self.betas
         step = state["step"] = state.get("step", 0) + 1
         squared = gradient * gradient

@@ -323,6 +323,16 @@ def test_arrays_of_other_libraries_are_carried(library):
     assert dtype_name(back.dtype) == dtype_name(array.dtype)
 
 
+def test_an_array_leaves_the_graphs_of_its_own_library():
+    torch = pytest.importorskip("torch")
+    array = torch.ones(3, requires_grad=True)
+    x = Tensor(array)
+    assert not x.value.requires_grad
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+    assert Tensor(array, device="cpu").numpy().tolist() == ag.asarray(array).numpy().tolist() == [1.0, 1.0, 1.0]
+
+
 def test_an_array_is_carried_on_its_own_device():
     xp = pytest.importorskip("array_api_strict")
     x = Tensor(xp.asarray([1.0], device=xp.Device("device2")))

@@ -377,6 +377,16 @@ def test_a_real_ctrl_c(picture: Path) -> None:
     look_at(picture)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there a closed pipe is another error")
+def test_a_reader_that_goes_away(picture: Path) -> None:
+    with process("spiral", "--points", "5", "--steps", "1000", "--output", str(picture)) as running:
+        assert running.stdout
+        assert running.stderr
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+
+
 def test_the_command_is_light_until_it_draws() -> None:
     """`agrad devices` needs neither Matplotlib nor tqdm."""
     code = (

@@ -36,6 +36,15 @@ def test_maximum_and_minimum_share_equally(f: Function, device: str) -> None:
     assert slopes(lambda x: f(x, 1.0), [1.0, 1.0], device=device) == [[0.5, 0.5]]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom:UserWarning")
+@pytest.mark.parametrize("f", [ag.var, ag.std])
+def test_the_spread_of_one_element(f: Function, device: str) -> None:
+    """With correction=1 nothing is known of it: NaN, no ZeroDivisionError."""
+    assert np.isnan(slopes(lambda x: f(x, correction=1), [2.0], device=device)).all()
+    assert slopes(f, [2.0], device=device) == [[0.0]]
+
+
 @pytest.mark.parametrize("f", [ag.max, ag.min])
 def test_max_and_min_share_equally(f: Function, device: str) -> None:
     sign = 1.0 if f is ag.max else -1.0

@@ -156,10 +156,12 @@ def test_minus_infinity_has_no_weight(device: str) -> None:
 
 
 def test_logsumexp_of_infinities(device: str) -> None:
+    y, gradient = value_and_slope(F.logsumexp, doubles([-INF, -INF], device))
+    assert y == -INF
+    np.testing.assert_array_equal(gradient, [0.0, 0.0])
+    rows = doubles([[INF, 0.0], [INF, -INF], [-INF, -INF], [1.0, 1.0]], device)
+    np.testing.assert_allclose(F.logsumexp(rows, axis=1).numpy(), [INF, INF, -INF, 1 + math.log(2)])
     with np.errstate(all="ignore"):
-        y, gradient = value_and_slope(F.logsumexp, doubles([-INF, -INF], device))
-        assert y == -INF
-        np.testing.assert_array_equal(gradient, [0.0, 0.0])
         y, gradient = value_and_slope(F.logsumexp, doubles([INF, 0.0], device))
         assert y == INF
         assert gradient[1] == 0.0

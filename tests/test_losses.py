@@ -141,6 +141,8 @@ def test_float32_stays_float32(loss: Callable[..., Tensor], device: str) -> None
         result = loss(p, targets)
         result.backward()
         assert result.numpy().dtype == gradient(p).dtype == "float32"
+    for number in (1.0, np.float64(1.0), np.float32(1.0), 1):
+        assert loss(Tensor(0.5, device=device, dtype="float32"), number).numpy().dtype == "float32"
 
 
 @each_of_pairs

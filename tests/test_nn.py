@@ -105,6 +105,42 @@ def test_a_model_may_list_its_parameters_itself():
     np.testing.assert_array_equal(model.C.value, before[1])
 
 
+def test_what_a_nested_model_lists_counts():
+    """Neither what it leaves out is trained, nor what only it knows of is missed."""
+    pytest.importorskip("array_api_strict")
+    hidden = Tensor(2.0)
+
+    class Inner(Model):
+        def __init__(self):
+            self.a, self.frozen = Tensor(1.0), Tensor(3.0)
+
+        def forward(self, x):
+            return self.a * self.frozen * hidden * x
+
+        def parameters(self):
+            return {"a": self.a, "hidden": hidden}
+
+    class Outer(Model):
+        def __init__(self):
+            self.inner, self.own = Inner(), Tensor(1.0)
+
+        def forward(self, x):
+            return self.inner(x) * self.own
+
+    class More(Outer):
+        def parameters(self):
+            return {"more": self.own, **super().parameters()}
+
+    model = Outer()
+    assert list(model.parameters()) == ["inner.a", "inner.hidden", "own"]
+    assert list(More().parameters()) == ["more", "inner.a", "inner.hidden", "own"]
+    model(1.0).backward()
+    model.gradient_update(0.1)
+    assert [x.item() for x in (model.inner.a, model.inner.frozen, hidden)] == pytest.approx([0.4, 3.0, 1.7])
+    model.to(STRICT)
+    assert {x.device for x in (model.inner.a, model.inner.frozen, hidden, model.own)} == {STRICT}
+
+
 def test_a_model_needs_a_forward():
     class Nothing(Model):
         pass

@@ -81,7 +81,7 @@ _CASES = {
     "negative positive absolute exp expm1 square sin cos tan sinh": ONE,
     "cosh tanh arcsin arccos arctan arctanh arcsinh sign floor ceil": ONE,
     "trunc rint isfinite isinf isnan signbit ravel matrix_transpose copy shape": ONE,
-    "ndim size zeros_like ones_like nonzero round": ONE,
+    "ndim size zeros_like ones_like nonzero round around linalg.matrix_transpose": ONE,
     "log log1p log2 log10 sqrt reciprocal arccosh": [(POSITIVE,)],
     "conjugate real imag": [(COMPLEX,)],
     "add subtract multiply divide floor_divide remainder arctan2 hypot": TWO,
@@ -90,7 +90,7 @@ _CASES = {
     "logical_and logical_or logical_xor": LOGIC,
     "bitwise_and bitwise_or bitwise_xor": [*LOGIC, (INTEGERS, INTEGERS[::-1].copy())],
     "left_shift right_shift": [(INTEGERS, np.array([[1, 0, 2], [2, 1, 0]]))],
-    "sum mean max min": REDUCTION,
+    "sum mean max min amax amin": REDUCTION,
     "std var": [*REDUCTION, lambda np, t: np(t(A), axis=0, ddof=1)],
     "any all count_nonzero": [(TRUTHS,), (TRUTHS, 0), (TRUTHS, 1)],
     "argmax argmin argsort": [(A,), (A, 0), (A, 1)],
@@ -100,8 +100,8 @@ _CASES = {
     "power": [(POSITIVE, B), (A, 2), (2.0, B)],
     "logical_not": [(TRUTHS,)],
     "invert": [(INTEGERS,), (TRUTHS,)],
-    "matmul": [(A, B.T.copy()), (CUBE, CUBE.mT.copy()), (A, B[0])],
-    "vecdot": [(A, B)],
+    "matmul linalg.matmul": [(A, B.T.copy()), (CUBE, CUBE.mT.copy()), (A, B[0])],
+    "vecdot linalg.vecdot": [(A, B)],
     "transpose": [(A,), (CUBE,), (CUBE, (1, 0, 2))],
     "swapaxes": [(CUBE, 0, -1)],
     "moveaxis": [(CUBE, 0, -1)],
@@ -121,7 +121,12 @@ _CASES = {
     "dot": [(A, B.T.copy()), (A[0], B[0]), (A, 2.0), (A, B[0]), (A, CUBE)],
     "inner": [(A, B), (A[0], B[0])],
     "outer": [(A[0], B[1]), (A, B)],
+    "linalg.outer": [(A[0], B[1])],
     "tensordot": [(A, B.T.copy(), 1), (A, B, 2)],
+    "linalg.tensordot": [(A, B), lambda np, t: np(t(A), t(B), axes=((0,), (0,)))],
+    "meshgrid": [(A[0], B[0]), lambda np, t: np(t(A[0]), t(B[:, 0]), indexing="ij")],
+    "unstack": [(A,), lambda np, t: np(t(A), axis=1)],
+    "astype": [(A, np.float32)],
     "empty_like": [lambda np, t: np(t(A)).shape],
     "full_like": [(A, 7.0)],
     "array_equal": [(A, A), (A, B), (A, A[0])],
@@ -136,6 +141,11 @@ CONSTANT = {
     *("shape", "ndim", "size", "nonzero", "zeros_like", "ones_like", "empty_like", "full_like", "array_equal"),
     *("result_type", "nextafter"),
 }
+
+
+def name_of(function):
+    linalg = getattr(function, "__module__", None) == "numpy.linalg"
+    return f"linalg.{function.__name__}" if linalg else function.__name__
 
 
 def call(function, case, wrap):
@@ -162,9 +172,9 @@ def compare(result, expected):
         assert result == expected
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=name_of)
 def test_numpy_functions_run_agrads(function):
-    name = function.__name__
+    name = name_of(function)
     for case in CASES[name]:
         expected = call(function, case, lambda x: x)
         if name in ("allclose", "array_equal"):
@@ -182,7 +192,7 @@ def test_numpy_functions_run_agrads(function):
 
 
 def test_there_is_no_case_too_many():
-    assert set(CASES) == {function.__name__ for function in FUNCTIONS}
+    assert set(CASES) == {name_of(function) for function in FUNCTIONS}
     assert set(CASES) >= CONSTANT
 
 

@@ -278,6 +278,20 @@ def test_numpy_numbers_as_settings_widen_nothing():
         assert x.dtype == np.float32
 
 
+@pytest.mark.parametrize("make", [Adam, AdamW])
+def test_a_complex_parameter_is_trained_like_two_real_ones(device, make):
+    z = Tensor(np.array([1 + 1j, 2 - 3j]), device=device)
+    parts = {"x": Tensor(np.array([1.0, 2.0]), device=device), "y": Tensor(np.array([1.0, -3.0]), device=device)}
+    one, two = make({"z": z}, lr=0.1, weight_decay=0.2), make(parts, lr=0.1, weight_decay=0.2)
+    for _ in range(3):
+        x, y = parts.values()
+        (ag.real(z) ** 4 + ag.imag(z) ** 2).sum().backward()
+        (x**4 + y**2).sum().backward()
+        one.step()
+        two.step()
+        np.testing.assert_allclose(z.numpy(), x.numpy() + 1j * y.numpy(), rtol=1e-14)
+
+
 def test_the_rate_may_be_changed():
     x = Tensor(1.0)
     optimizer = SGD({"x": x}, lr=0.1)

@@ -243,6 +243,8 @@ def test_tensors_like_others(device):
 
 
 def test_a_shape_is_made_of_integers():
+    assert Tensor.ones(np.int64(3)).shape == Tensor.zeros(3).reshape(np.int64(3)).shape == (3,)
+    assert Tensor.ones(np.array([2, 3])).shape == (2, 3)
     with pytest.raises(ShapeError, match=r"Tensor.ones: a shape is an integer or a tuple of integers, not 2.5"):
         Tensor.ones(2.5)
     with pytest.raises(ShapeError, match=r"reshape: a shape is an integer or a tuple of integers"):
@@ -374,6 +376,18 @@ def test_copies_of_leaves(device, again):
     np.testing.assert_array_equal(host(y.grad), [2.0, 4.0])
     (y * 3.0).sum().backward()
     np.testing.assert_array_equal(host(y.grad), [3.0, 3.0])
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_can_be_updated_with_its_gradient_once_like_its_original(device, again):
+    x = Tensor([1.0, 2.0], device=device)
+    (x * x).sum().backward()
+    waiting = again(x)
+    x.gradient_update(0.25)
+    used = again(x)
+    for tensor in (waiting, used, x):
+        tensor.gradient_update(0.25)
+        np.testing.assert_array_equal(tensor.numpy(), [0.5, 1.0])
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
@@ -834,6 +848,27 @@ def test_in_place_operations_keep_shape_and_dtype(device):
         x += Tensor.ones(3, 2, device=device, dtype="float32")
     with pytest.raises(TypeError):
         x += "text"
+
+
+def test_in_place_operations_lose_no_gradient_to_integers(device):
+    n = Tensor([1, 2], device=device)
+    w = Tensor(1.5, device=device)
+    if "strict" not in device:  # the standard has no sum of integers and floats
+        with pytest.raises(DTypeError, match=r"an in-place operation can't make \S* of a \S*int64 tensor: write"):
+            n += w
+    with pytest.raises(
+        DTypeError, match=r"an in-place operation can't make \S* of a \S*int64 tensor: write x = x \+ y"
+    ):
+        n /= 2
+    with pytest.raises(DTypeError, match=r"x\[i\] = v: v takes part in a graph, .* x, which is \S*int64"):
+        n[0] = w
+    np.testing.assert_array_equal(n.numpy(), [1, 2])
+    n[0] = w.detach()
+    np.testing.assert_array_equal(n.numpy(), [1, 2])
+    x = Tensor([1.0, 2.0], device=device, dtype="float64")
+    with pytest.raises(DTypeError, match=r"can't make \S*complex128 of a \S*float64 tensor"):
+        x *= Tensor([1j, 2.0], device=device, dtype="complex128")
+    np.testing.assert_array_equal(x.numpy(), [1.0, 2.0])
 
 
 # A new value ---------------------------------------------------------------------------------------------------------

@@ -41,9 +41,10 @@ class Model(ABC):
         """The parameters by name: differentiable leaves among the attributes, in nested models, lists and dicts too.
 
         A nested one is called by its path, "layers.0.weight"; one that is held twice is listed once. A subclass may
-        write this method itself.
+        write this method itself, and what it lists then counts also where the model is nested in another one.
         """
-        return {name: x for name, x in _walk("", self, set()) if not isinstance(x, Tensor) or x.requires_grad}
+        found = _walk("", vars(self), {id(self)})
+        return {name: x for name, x in found if not isinstance(x, Tensor) or x.requires_grad}
 
     def gradient_update(self, lr: float) -> None:
         """One step of gradient descent on all parameters that got a gradient since their last update."""
@@ -91,19 +92,23 @@ class Model(ABC):
 
     def to(self: M, device: str) -> M:
         """Move all tensors of the model to a device, in place; gives the model."""
-        held = {id(x): x for _, x in _walk("", self, set()) if isinstance(x, Tensor)}
-        held.update({id(x): x for x in self.parameters().values() if isinstance(x, Tensor)})
-        move(held.values(), device)
+        move([x for _, x in _walk("", self, set(), everything=True) if isinstance(x, Tensor)], device)
         return self
 
 
-def _walk(path: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """All leaf tensors and scalars that `holder` leads to, by path, each once."""
+def _walk(path: str, holder: Any, seen: set[int], everything: bool = False) -> Iterator[tuple[str, Any]]:
+    """All leaf tensors and scalars that `holder` leads to, by path, each once.
+
+    Of a model that lists its parameters itself only those, unless `everything` is asked for.
+    """
     if id(holder) in seen:
         return
     if isinstance(holder, Model):
         seen.add(id(holder))
-        children: Iterable[tuple[Any, Any]] = vars(holder).items()
+        lists_itself = type(holder).parameters is not Model.parameters
+        children: Iterable[tuple[Any, Any]] = holder.parameters().items() if lists_itself else ()
+        if everything or not lists_itself:
+            children = [*vars(holder).items(), *children]
     elif isinstance(holder, Mapping):
         seen.add(id(holder))
         children = holder.items()
@@ -116,7 +121,7 @@ def _walk(path: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
             yield path, holder
         return
     for name, child in children:
-        yield from _walk(f"{path}.{name}" if path else str(name), child, seen)
+        yield from _walk(f"{path}.{name}" if path else str(name), child, seen, everything)
 
 
 def _is_parameter(x: Any) -> bool:

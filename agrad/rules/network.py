@@ -30,15 +30,12 @@ def _softplus(xp: Namespace, x: Array) -> Array:
     return _relu(xp, x) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-def _finite_max(xp: Namespace, x: Array, axis: int | tuple[int, ...]) -> Array:
-    """The maximum along `axis`, 0 where it is infinite: what may be subtracted before exp."""
-    top = xp.max(x, axis=axis, keepdims=True)
-    return xp.where(xp.isinf(top), xp.zeros_like(top), top)
-
-
 def _logsumexp(xp: Namespace, x: Array, axis: tuple[int, ...], keepdims: bool, shape: Shape) -> Array:
-    top = _finite_max(xp, x, axis)
-    total = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    """The maximum, plus the logarithm of what is left; an infinite maximum is the result itself."""
+    top = xp.max(x, axis=axis, keepdims=True)
+    infinite = xp.isinf(top)
+    left = xp.sum(xp.exp(x - xp.where(infinite, xp.zeros_like(top), top)), axis=axis, keepdims=True)
+    total = xp.log(xp.where(infinite, xp.ones_like(left), left)) + top
     return total if keepdims else xp.squeeze(total, axis=axis)
 
 

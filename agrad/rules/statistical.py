@@ -62,7 +62,7 @@ var = Primitive(
         x, axis=axis, keepdims=keepdims, correction=correction
     ),
     mask=Mask.STOP,
-    x=lambda xp, g, x, axis, shape, count: _deviation(xp, x, axis) * xp.reshape(g * (2 / count), shape),
+    x=lambda xp, g, x, axis, shape, count: _deviation(xp, x, axis) * xp.reshape(g * 2 / count, shape),
 )
 std = Primitive(
     "std",

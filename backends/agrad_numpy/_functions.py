@@ -121,6 +121,10 @@ def _outer(ag: Namespace, a: Any, b: Any) -> Any:
     return ag.reshape(ag.asarray(a), (-1, 1)) * ag.reshape(ag.asarray(b), (1, -1))
 
 
+def _round(ag: Namespace, a: Any) -> Any:
+    return ag.round(a)
+
+
 def _where(ag: Namespace, condition: Any, x: Any, y: Any) -> Any:
     return ag.where(condition, x, y)
 
@@ -142,6 +146,8 @@ FUNCTIONS: dict[Any, Counterpart] = {
     **{getattr(np, name): _STANDARD_NAMES.get(name, name) for name in _SAME_NAME if hasattr(np, name)},
     **{getattr(np, name): _reduction(name) for name in ("mean", "max", "min", "any", "all", "count_nonzero")},
     **{getattr(np, name): _reduction(name) for name in ("argmax", "argmin")},
+    np.amax: _reduction("max"),
+    np.amin: _reduction("min"),
     np.sum: _sum,
     np.std: _moment("std"),
     np.var: _moment("var"),
@@ -169,7 +175,16 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.outer: _outer,
     np.tensordot: lambda ag, a, b, axes=2: ag.tensordot(a, b, axes=axes),
     np.matrix_transpose: "matrix_transpose",
-    np.round: lambda ag, a: ag.round(a),
+    np.linalg.matmul: "matmul",
+    np.linalg.matrix_transpose: "matrix_transpose",
+    np.linalg.outer: _outer,
+    np.linalg.tensordot: lambda ag, x1, x2, /, *, axes=2: ag.tensordot(x1, x2, axes=axes),
+    np.linalg.vecdot: "vecdot",
+    np.meshgrid: lambda ag, *xi, indexing="xy": ag.meshgrid(*xi, indexing=indexing),
+    np.unstack: "unstack",
+    np.astype: lambda ag, x, dtype, /, *, copy=True: ag.astype(x, dtype, copy=copy),
+    np.round: _round,
+    np.around: _round,
     np.real: "real",
     np.imag: "imag",
     np.tril: lambda ag, m, k=0: ag.tril(m, k=k),
