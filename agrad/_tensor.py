@@ -510,10 +510,13 @@ class Tensor:
             )
         return sys.modules["agrad"] if self._device.name == "cpu" else self._device.functions
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, /, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         if self._node is not None and (self._node.primitive is not LEAF or is_transforming()):
             raise ConversionError("DLPack: this tensor has a history, which would be lost: use x.detach()")
-        return self._value.__dlpack__(**options)
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self._value.__dlpack__(**{name: value for name, value in options.items() if value is not None})
 
     def __dlpack_device__(self) -> Any:
         return self._value.__dlpack_device__()

@@ -127,6 +127,11 @@ MANIPULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]
     "roll one by one": (lambda x: ag.roll(x, 1, axis=(0, 2)), lambda x: np.roll(x, 1, axis=(0, 2))),
     "repeat": (lambda x: ag.repeat(x, 2), lambda x: np.repeat(x, 2)),
     "repeat along an axis": (lambda x: ag.repeat(x, 3, axis=1), lambda x: np.repeat(x, 3, axis=1)),
+    "repeat, each its own": (
+        lambda x: ag.repeat(x, ag.asarray([2, 0, 1], device=x.device), axis=1),
+        lambda x: np.repeat(x, [2, 0, 1], axis=1),
+    ),
+    "expand_dims, several": (lambda x: ag.expand_dims(x, (0, -1)), lambda x: np.expand_dims(x, (0, -1))),
     "tile": (lambda x: ag.tile(x, (2, 1, 3)), lambda x: np.tile(x, (2, 1, 3))),
     "tile with more axes": (lambda x: ag.tile(x, (2, 1, 1, 1)), lambda x: np.tile(x, (2, 1, 1, 1))),
     "tile with fewer axes": (lambda x: ag.tile(x, (2,)), lambda x: np.tile(x, (2,))),
@@ -368,6 +373,18 @@ def test_a_copy_is_a_copy(device: str) -> None:
     same(x, X)
 
 
+def test_no_copy(device: str) -> None:
+    (x,) = on(device, X)
+    assert ag.asarray(x, copy=False, dtype="float64") is x
+    with pytest.raises(ValueError, match=f"asarray: a copy is needed from .*float64 on device '{device}'"):
+        ag.asarray(x, copy=False, dtype="float32")
+
+
+def test_several_arrays_come_as_a_tuple(device: str) -> None:
+    x, y = on(device, Y, Y)
+    assert type(ag.meshgrid(x, y)) is type(ag.broadcast_arrays(x, y)) is tuple
+
+
 def test_numbers_alone(device: str) -> None:
     assert ag.add(1, 2).item() == 3
     assert ag.exp(0).item() == 1.0
@@ -418,6 +435,7 @@ ERRORS: list[tuple[type[Exception], str, Callable[[str], Any]]] = [
         "searchsorted: side is 'left' or 'right', not 'middle'",
         lambda d: ag.searchsorted(zeros(d, 2), zeros(d, 2), side="middle"),
     ),
+    (ShapeError, "repeat(", lambda d: ag.repeat(zeros(d, 2), ag.asarray([1, 2, 3], device=d))),
     (ValueError, "diff: n is the number of differences, not -1", lambda d: ag.diff(zeros(d, 2), n=-1)),
     (
         ShapeError,

@@ -396,7 +396,8 @@ TABLE: dict[str, list[Case]] = {
     "x.T": [case(lambda x: x.T, real(3, 3)), case(lambda x: x.T, real(2, 1, 3)), case(lambda x: x.T * x, real(3))],
     "x.mT": [case(lambda x: x.mT, real(3, 3)), case(lambda x: x.mT, real(2, 3, 1))],
     "expand_dims": [
-        case(lambda x, a=a: ag.expand_dims(x, axis=a) * x[:, None, ...], real(2, 2)) for a in (0, 1, -1, -3)
+        *[case(lambda x, a=a: ag.expand_dims(x, axis=a) * x[:, None, ...], real(2, 2)) for a in (0, 1, -1, -3)],
+        case(lambda x: ag.expand_dims(x, (0, -1)), real(2, 2)),
     ],
     "squeeze": [
         case(lambda x: ag.squeeze(x, 1), real(3, 1)),
@@ -430,6 +431,8 @@ TABLE: dict[str, list[Case]] = {
         case(lambda x: ag.repeat(x, 2, axis=0), real(2, 3)),
         case(lambda x: ag.repeat(x, 2, axis=-1), real(2, 3)),
         case(lambda x: ag.repeat(x, 0), real(2)),
+        case(lambda x: ag.repeat(x, ag.asarray([2, 0, 3], device=x.device)), real(3)),
+        case(lambda x: ag.repeat(x, [1, 2], axis=0), real(2, 2), array_api_strict=MIXED),
     ],
     "tile": [
         case(lambda x: ag.tile(x, (3,)), real(2)),

@@ -256,7 +256,7 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.atleast_3d: _at_least_all(3),
     np.unstack: "unstack",
     np.split: _split,
-    np.meshgrid: lambda ag, *xi, indexing="xy": tuple(ag.meshgrid(*xi, indexing=indexing)),
+    np.meshgrid: "meshgrid",
     np.transpose: _transpose,
     np.swapaxes: _swapaxes,
     np.moveaxis: "moveaxis",
