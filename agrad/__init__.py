@@ -26,7 +26,7 @@ from ._errors import (
 from ._graph import Edge
 from ._modes import enable_grad, keep_graph, no_grad
 from ._tensor import Tensor
-from .backend import DTYPES, devices, find_device
+from .backend import DTYPES, Functions, devices, find_device
 from .ops.creation import (
     arange,
     asarray,
@@ -121,6 +121,7 @@ from .ops.elementwise import (
     tanh,
     trunc,
 )
+from .ops.inspection import __array_namespace_info__
 from .ops.linear_algebra import (
     matmul,
     tensordot,
@@ -153,15 +154,27 @@ from .ops.searching import (
     argsort,
     count_nonzero,
     nonzero,
+    searchsorted,
+    sort,
     take,
     take_along_axis,
-    unique_values,
     where,
 )
+from .ops.sets import (
+    isin,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
 from .ops.statistical import (
+    cumulative_prod,
+    cumulative_sum,
+    diff,
     max,
     mean,
     min,
+    prod,
     std,
     sum,
     var,
@@ -169,7 +182,7 @@ from .ops.statistical import (
 from .transforms import custom_gradient, grad, stop_gradient, value_and_grad, vjp
 
 __version__ = "0.1.0"
-__array_api_version__ = "2025.12"
+__array_api_version__ = Functions.__array_api_version__
 
 e = 2.718281828459045
 inf = float("inf")
@@ -200,6 +213,7 @@ __all__ = [
     "ShapeError",
     "Tensor",
     "UnsupportedFunctionError",
+    "__array_namespace_info__",
     "abs",
     "acos",
     "acosh",
@@ -235,8 +249,11 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "cumulative_prod",
+    "cumulative_sum",
     "custom_gradient",
     "devices",
+    "diff",
     "divide",
     "e",
     "empty",
@@ -264,6 +281,7 @@ __all__ = [
     "inf",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "keep_graph",
@@ -305,6 +323,7 @@ __all__ = [
     "pi",
     "positive",
     "pow",
+    "prod",
     "random",
     "real",
     "reciprocal",
@@ -315,10 +334,12 @@ __all__ = [
     "roll",
     "round",
     "scalar",
+    "searchsorted",
     "sign",
     "signbit",
     "sin",
     "sinh",
+    "sort",
     "sqrt",
     "square",
     "squeeze",
@@ -337,6 +358,9 @@ __all__ = [
     "tril",
     "triu",
     "trunc",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
     "unique_values",
     "unstack",
     "value_and_grad",

@@ -22,7 +22,7 @@ from ._graph import LEAF, REPLACED, Edge, Mask, Node, Primitive, Tape
 from ._modes import KEEPING, RECORDING, current_mode, is_keeping, is_recording, is_transforming
 from ._shapes import Axis, as_shape, keepdims_shape, normalize_axes, resolve_reshape, unbroadcast
 from ._typing import Array, DType, Namespace, Shape
-from .backend import Device, backend_of, device_of, find_device, generator, transfer
+from .backend import API_VERSIONS, Device, backend_of, device_of, find_device, generator, transfer
 from .rules import copying, elementwise, indexing, linear_algebra, manipulation, statistical
 
 _new = object.__new__
@@ -515,13 +515,23 @@ class Tensor:
         return _call_counterpart(called, function, args, options)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Namespace:
-        """The namespace of this tensor's device: `agrad` itself for the default device."""
+        """The namespace of this tensor's device: `agrad` itself for the default device.
+
+        It is the same for each `api_version`, since each version of the standard adds to the one before.
+        """
+        if api_version is not None and api_version not in API_VERSIONS:
+            raise ValueError(
+                f"__array_namespace__: the versions of the standard are {', '.join(API_VERSIONS)}, not {api_version!r}"
+            )
         return sys.modules["agrad"] if self._device.name == "cpu" else self._device.functions
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, /, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         if self._node is not None and (self._node.primitive is not LEAF or is_transforming()):
             raise ConversionError("DLPack: this tensor has a history, which would be lost: use x.detach()")
-        return self._value.__dlpack__(**options)
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self._value.__dlpack__(**{name: value for name, value in options.items() if value is not None})
 
     def __dlpack_device__(self) -> Any:
         return self._value.__dlpack_device__()

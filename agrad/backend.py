@@ -315,6 +315,10 @@ def dtype_name(dtype: Any) -> str:
     return str(name).rsplit(".", 1)[-1].rstrip("_'>")
 
 
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+"""The versions of the standard that agrad's functions are those of."""
+
+
 class Functions:
     """agrad's functions as the namespace of one device: creation functions default to it, dtypes are its backend's.
 
@@ -325,6 +329,8 @@ class Functions:
     """The public functions by name, filled by the `public` decorator where each is defined."""
     creating: ClassVar[set[str]] = set()
     """The names of those that take `device=` and default to the namespace's own."""
+    __array_api_version__: ClassVar[str] = API_VERSIONS[-1]
+    """The newest version of the standard."""
 
     def __init__(self, device: Device) -> None:
         self._device = device

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import DeviceError, DTypeError, GraphError, ShapeError, Tensor
+from agrad import DeviceError, DTypeError, ShapeError, Tensor
+from agrad.backend import DTYPES
 from agrad.ops.searching import index_add, index_set
 
 rng = np.random.default_rng(5)
@@ -106,6 +107,10 @@ def test_more_of_statistics(device: str) -> None:
     same(ag.sum(ag.zeros((0, 3), device=device, dtype="float64"), axis=0), np.zeros(3))
 
 
+def integers(x: Tensor) -> Tensor:
+    return ag.astype(ag.floor(x), "int32")
+
+
 MANIPULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]] = {
     "reshape": (lambda x: ag.reshape(x, (4, -1)), lambda x: x.reshape(4, -1)),
     "permute_dims": (lambda x: ag.permute_dims(x, (2, 0, -2)), lambda x: x.transpose(2, 0, 1)),
@@ -122,6 +127,11 @@ MANIPULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]
     "roll one by one": (lambda x: ag.roll(x, 1, axis=(0, 2)), lambda x: np.roll(x, 1, axis=(0, 2))),
     "repeat": (lambda x: ag.repeat(x, 2), lambda x: np.repeat(x, 2)),
     "repeat along an axis": (lambda x: ag.repeat(x, 3, axis=1), lambda x: np.repeat(x, 3, axis=1)),
+    "repeat, each its own": (
+        lambda x: ag.repeat(x, ag.asarray([2, 0, 1], device=x.device), axis=1),
+        lambda x: np.repeat(x, [2, 0, 1], axis=1),
+    ),
+    "expand_dims, several": (lambda x: ag.expand_dims(x, (0, -1)), lambda x: np.expand_dims(x, (0, -1))),
     "tile": (lambda x: ag.tile(x, (2, 1, 3)), lambda x: np.tile(x, (2, 1, 3))),
     "tile with more axes": (lambda x: ag.tile(x, (2, 1, 1, 1)), lambda x: np.tile(x, (2, 1, 1, 1))),
     "tile with fewer axes": (lambda x: ag.tile(x, (2,)), lambda x: np.tile(x, (2,))),
@@ -147,7 +157,41 @@ MANIPULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]
     "all": (lambda x: ag.all(x > -1, axis=1), lambda x: np.all(x > -1, axis=1)),
     "any": (lambda x: ag.any(x > 1, axis=(0, 1)), lambda x: np.any(x > 1, axis=(0, 1))),
     "nonzero": (lambda x: ag.stack(ag.nonzero(x > 0)), lambda x: np.stack(np.nonzero(x > 0))),
+    "sort": (ag.sort, np.sort),
+    "sort, tracked": (lambda x: ag.sort(Tensor(x), axis=1), lambda x: np.sort(x, axis=1)),
+    "sort, descending": (lambda x: ag.sort(x, axis=0, descending=True), lambda x: -np.sort(-x, axis=0)),
+    "searchsorted": (
+        lambda x: ag.searchsorted(ag.sort(x[0, 0]), x[1]),
+        lambda x: np.searchsorted(np.sort(x[0, 0]), x[1]),
+    ),
+    "searchsorted, sorter": (
+        lambda x: ag.searchsorted(x[0, 0], x[0, 0], side="right", sorter=ag.argsort(x[0, 0])),
+        lambda x: np.searchsorted(np.sort(x[0, 0]), x[0, 0], side="right"),
+    ),
     "unique_values": (lambda x: ag.unique_values(x > 0), lambda x: np.unique(x > 0)),
+    "unique_counts": (lambda x: ag.unique_counts(ag.floor(x)).counts, lambda x: np.unique_counts(np.floor(x)).counts),
+    "unique_inverse": (
+        lambda x: ag.unique_inverse(ag.floor(x)).inverse_indices,
+        lambda x: np.unique_inverse(np.floor(x)).inverse_indices,
+    ),
+    "unique_all": (lambda x: ag.unique_all(ag.floor(x)).indices, lambda x: np.unique_all(np.floor(x)).indices),
+    "isin": (lambda x: ag.isin(integers(x), integers(x)[0, 1]), lambda x: np.isin(np.floor(x), np.floor(x[0, 1]))),
+    "isin, inverted": (
+        lambda x: ag.isin(integers(x), integers(x)[0], invert=True),
+        lambda x: np.isin(np.floor(x), np.floor(x[0]), invert=True),
+    ),
+    "cumulative_sum": (lambda x: ag.cumulative_sum(x, axis=1), lambda x: np.cumsum(x, axis=1)),
+    "cumulative_prod": (lambda x: ag.cumulative_prod(x, axis=-1), lambda x: np.cumprod(x, axis=-1)),
+    "cumulative_prod with the 1": (
+        lambda x: ag.cumulative_prod(x[0, 0], include_initial=True),
+        lambda x: np.concatenate([[1.0], np.cumprod(x[0, 0])]),
+    ),
+    "prod": (lambda x: ag.prod(x, axis=(0, 2), keepdims=True), lambda x: np.prod(x, axis=(0, 2), keepdims=True)),
+    "diff": (lambda x: ag.diff(x, axis=1, n=2), lambda x: np.diff(x, axis=1, n=2)),
+    "diff with ends": (
+        lambda x: ag.diff(x, prepend=x[..., :1], append=x[..., :2]),
+        lambda x: np.diff(x, prepend=x[..., :1], append=x[..., :2]),
+    ),
     "index_add": (
         lambda x: index_add(x, (0, slice(1, 3)), ag.ones(4, device=x.device, dtype="float64")),
         lambda x: x + np.array([0, 1, 1])[None, :, None] * np.array([1, 0])[:, None, None],
@@ -163,6 +207,65 @@ MANIPULATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Any], Any]]
 def test_manipulation(function: Callable[[Tensor], Tensor], reference: Callable[[Any], Any], device: str) -> None:
     (x,) = on(device, CUBE)
     same(function(x), reference(CUBE))
+
+
+def test_unique_of_libraries_that_cannot_say_where(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    def unable(x: Any) -> Any:
+        raise NotImplementedError
+
+    data = np.array([[3.0, np.nan, 1.0], [1.0, np.nan, 3.0]])
+    for values in (data, data[:0], np.array(2.0)):
+        (x,) = on(device, values)
+        expected = np.unique_all(values)
+        with monkeypatch.context() as patched:
+            patched.setattr(x._device.xp, "unique_all", unable, raising=False)
+            found = ag.unique_all(x)
+        for part, other in zip(found, expected, strict=True):
+            same(part, other)
+
+
+def test_membership_and_places_of_numbers(device: str) -> None:
+    (n,) = on(device, N)
+    same(ag.isin(n, 5), N == 5)
+    assert ag.isin(5, n).item() and not ag.isin(4, n).item()
+    (ordered,) = on(device, np.array([1, 2, 4]))
+    assert ag.searchsorted(ordered, 2).item() == 1
+    assert ag.searchsorted(ordered, 2, side="right").item() == ag.searchsorted(ordered, 2.5).item() == 2
+    mixed = ag.searchsorted(ag.asarray([1.0, 2.0], device=device, dtype="float32"), on(device, np.array([1.5]))[0])
+    same(mixed, np.array([1]))
+
+
+def test_a_dtype_to_accumulate_in(device: str) -> None:
+    n = ag.asarray([100, 100, 2], device=device, dtype="int16")
+    for function in (ag.sum, ag.prod, ag.cumulative_sum, ag.cumulative_prod):
+        assert function(n, dtype="int16").numpy().dtype == "int16"
+        assert function(n, dtype="float32").numpy().dtype == "float32"
+    assert ag.sum(n).numpy().dtype == ag.prod(n * 100).numpy().dtype == "int64"
+    assert ag.prod(ag.astype(n, "int8"), dtype="int64").item() == 20000
+
+
+def test_inspection(device: str) -> None:
+    xp = ag.zeros(1, device=device).__array_namespace__()
+    info = xp.__array_namespace_info__()
+    assert info.default_device() == ag.zeros(1, device=device).device
+    assert info.default_device() in info.devices()
+    assert {"boolean indexing", "data-dependent shapes", "max dimensions"} <= set(info.capabilities())
+    assert xp.__array_api_version__ == "2025.12"
+    for where in (None, *info.devices()):
+        defaults = info.default_dtypes(device=where)
+        assert set(defaults) == {"real floating", "complex floating", "integral", "indexing"}
+        assert xp.zeros(1, device=where or device).dtype == defaults["real floating"]
+        assert set(info.dtypes(device=where)) <= set(DTYPES)
+        assert {"float32", "bool"} <= set(info.dtypes(device=where, kind=("real floating", "bool")))
+        assert set(info.dtypes(device=where, kind="bool")) == {"bool"}
+    assert "__array_namespace_info__" in dir(xp)
+
+
+def test_the_version_of_the_standard_can_be_asked_for(device: str) -> None:
+    x = ag.zeros(1, device=device)
+    assert x.__array_namespace__(api_version="2025.12") is x.__array_namespace__(api_version="2021.12")
+    with pytest.raises(ValueError, match=r"the versions of the standard are 2021.12, .*2025.12, not '2020.01'"):
+        x.__array_namespace__(api_version="2020.01")
 
 
 def test_index_add_counts_duplicates(device: str) -> None:
@@ -270,6 +373,18 @@ def test_a_copy_is_a_copy(device: str) -> None:
     same(x, X)
 
 
+def test_no_copy(device: str) -> None:
+    (x,) = on(device, X)
+    assert ag.asarray(x, copy=False, dtype="float64") is x
+    with pytest.raises(ValueError, match=f"asarray: a copy is needed from .*float64 on device '{device}'"):
+        ag.asarray(x, copy=False, dtype="float32")
+
+
+def test_several_arrays_come_as_a_tuple(device: str) -> None:
+    x, y = on(device, Y, Y)
+    assert type(ag.meshgrid(x, y)) is type(ag.broadcast_arrays(x, y)) is tuple
+
+
 def test_numbers_alone(device: str) -> None:
     assert ag.add(1, 2).item() == 3
     assert ag.exp(0).item() == 1.0
@@ -304,10 +419,24 @@ ERRORS: list[tuple[type[Exception], str, Callable[[str], Any]]] = [
         lambda d: ag.take_along_axis(zeros(d, 2, 2), ag.asarray([0], device=d)),
     ),
     (
-        GraphError,
-        "unique_values: it has no derivative here yet, and a gradient would be lost: use x.detach()",
-        lambda d: ag.unique_values(Tensor(zeros(d, 2), requires_grad=True)),
+        ShapeError,
+        "cumulative_sum: axis is needed for an array of 2 dimensions",
+        lambda d: ag.cumulative_sum(zeros(d, 2, 2)),
     ),
+    (
+        ShapeError,
+        "cumulative_prod: axis is needed for an array of 0 dimensions",
+        lambda d: ag.cumulative_prod(zeros(d)),
+    ),
+    (ShapeError, "sort: axis 1 is out of bounds for an array of 1 dimensions", lambda d: ag.sort(zeros(d, 2), axis=1)),
+    (ShapeError, "searchsorted: x1 has one dimension, not 2", lambda d: ag.searchsorted(zeros(d, 2, 2), zeros(d, 2))),
+    (
+        ValueError,
+        "searchsorted: side is 'left' or 'right', not 'middle'",
+        lambda d: ag.searchsorted(zeros(d, 2), zeros(d, 2), side="middle"),
+    ),
+    (ShapeError, "repeat(", lambda d: ag.repeat(zeros(d, 2), ag.asarray([1, 2, 3], device=d))),
+    (ValueError, "diff: n is the number of differences, not -1", lambda d: ag.diff(zeros(d, 2), n=-1)),
     (
         ShapeError,
         "broadcast_shapes: the shapes (2, 3), (2,) do not fit each other",

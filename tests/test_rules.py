@@ -56,6 +56,13 @@ def compl(*shape: int) -> np.ndarray:
     return real(*shape) + 1j * real(*shape)
 
 
+def with_zeros(n: int, *shape: int) -> np.ndarray:
+    """Numbers of which `n` are 0, at random places."""
+    data = real(*shape)
+    data.reshape(-1)[rng.permutation(data.size)[:n]] = 0
+    return data
+
+
 def like(x: Tensor, data: Any) -> Any:
     """A raw array of the device and dtype of `x`."""
     return ag.asarray(data, device=x.device, dtype=x.dtype).value
@@ -389,7 +396,8 @@ TABLE: dict[str, list[Case]] = {
     "x.T": [case(lambda x: x.T, real(3, 3)), case(lambda x: x.T, real(2, 1, 3)), case(lambda x: x.T * x, real(3))],
     "x.mT": [case(lambda x: x.mT, real(3, 3)), case(lambda x: x.mT, real(2, 3, 1))],
     "expand_dims": [
-        case(lambda x, a=a: ag.expand_dims(x, axis=a) * x[:, None, ...], real(2, 2)) for a in (0, 1, -1, -3)
+        *[case(lambda x, a=a: ag.expand_dims(x, axis=a) * x[:, None, ...], real(2, 2)) for a in (0, 1, -1, -3)],
+        case(lambda x: ag.expand_dims(x, (0, -1)), real(2, 2)),
     ],
     "squeeze": [
         case(lambda x: ag.squeeze(x, 1), real(3, 1)),
@@ -423,6 +431,8 @@ TABLE: dict[str, list[Case]] = {
         case(lambda x: ag.repeat(x, 2, axis=0), real(2, 3)),
         case(lambda x: ag.repeat(x, 2, axis=-1), real(2, 3)),
         case(lambda x: ag.repeat(x, 0), real(2)),
+        case(lambda x: ag.repeat(x, ag.asarray([2, 0, 3], device=x.device)), real(3)),
+        case(lambda x: ag.repeat(x, [1, 2], axis=0), real(2, 2), array_api_strict=MIXED),
     ],
     "tile": [
         case(lambda x: ag.tile(x, (3,)), real(2)),
@@ -484,6 +494,28 @@ TABLE: dict[str, list[Case]] = {
         case(lambda x: ag.take_along_axis(x, ag.asarray([[1, 0, 1]], device=x.device), axis=0), real(2, 3)),
         case(lambda x: ag.take_along_axis(x, ag.asarray([[1], [0]], device=x.device), axis=1), real(1, 3)),
     ],
+    "sort": [
+        case(ag.sort, real(5)),
+        case(lambda x: ag.sort(x, axis=0), real(4, 2)),
+        case(lambda x: ag.sort(x * x, axis=1, descending=True), real(2, 4, 2)),
+        case(lambda x: ag.sort(x, stable=False), real(2, 3)),
+        case(ag.sort, real(0)),
+    ],
+    **{
+        name: [
+            case(function, real(4)),
+            case(lambda x, f=function: f(x * x), real(2, 3)),
+            case(lambda x, f=function: f(ag.concat([x, x, x[:1] + x[1:2]])), real(3)),
+            case(function, real(0)),
+            case(function, real()),
+        ]
+        for name, function in {
+            "unique_all": lambda x: ag.unique_all(x).values,
+            "unique_counts": lambda x: ag.unique_counts(x).values,
+            "unique_inverse": lambda x: ag.unique_inverse(x).values,
+            "unique_values": ag.unique_values,
+        }.items()
+    },
     "index_add": [
         case(
             lambda x, v: index_add(x, ag.asarray([1, 1, 0], device=x.device), v),
@@ -505,6 +537,41 @@ TABLE: dict[str, list[Case]] = {
     "x.sum": [case(lambda x: x.sum(), real(2, 3)), case(lambda x: x.sum(axis=0, keepdims=True), real(3, 3))],
     "mean": [*over_axes(ag.mean), *over_axes(ag.mean, compl)[:3]],
     "x.mean": [case(lambda x: x.mean(), real(2, 3)), case(lambda x: x.mean(1), real(3, 3))],
+    "prod": [
+        *over_axes(ag.prod),
+        *over_axes(ag.prod, compl)[:3],
+        case(lambda x: ag.prod(x, axis=()), real(2, 2)),
+        case(lambda x: ag.prod(x * x, dtype="float64"), real(2, 3)),
+        *[case(ag.prod, with_zeros(n, *shape)) for n in (1, 2, 3) for shape in ((4,), (2, 2))],
+        case(lambda x: ag.prod(x, axis=(2, 0)), with_zeros(3, 2, 2, 2)),
+        case(lambda x: ag.prod(x, axis=0), with_zeros(2, 3, 2) * (1 + 2j)),
+    ],
+    "cumulative_sum": [
+        case(ag.cumulative_sum, real(4)),
+        case(lambda x: ag.cumulative_sum(x, axis=0, include_initial=True), real(3, 2)),
+        case(lambda x: ag.cumulative_sum(x, axis=-2), real(2, 3, 2)),
+        case(lambda x: ag.cumulative_sum(x, axis=1), compl(2, 2)),
+        case(lambda x: ag.cumulative_sum(x * x, dtype="float64"), real(3)),
+        case(ag.cumulative_sum, real(0)),
+        case(ag.cumulative_sum, real(1)),
+    ],
+    "cumulative_prod": [
+        *[case(ag.cumulative_prod, real(n)) for n in (0, 1, 2, 5, 8)],
+        *[case(ag.cumulative_prod, with_zeros(n, 5)) for n in (1, 2, 3, 5)],
+        case(lambda x: ag.cumulative_prod(x, include_initial=True), with_zeros(1, 4)),
+        case(lambda x: ag.cumulative_prod(x, axis=0, include_initial=True), real(3, 2)),
+        case(lambda x: ag.cumulative_prod(x, axis=-2), with_zeros(3, 2, 3, 2)),
+        case(lambda x: ag.cumulative_prod(x, axis=1), compl(2, 3)),
+        case(lambda x: ag.cumulative_prod(x * x, dtype="float64"), real(3)),
+    ],
+    "diff": [
+        case(ag.diff, real(4)),
+        case(lambda x: ag.diff(x, axis=0, n=2), real(4, 2)),
+        case(lambda x: ag.diff(x, n=0), real(2)),
+        case(lambda x: ag.diff(x, n=3), real(2)),
+        case(lambda x, y: ag.diff(x, prepend=y, append=x[:, :1] * y), real(2, 3), real(2, 1)),
+        case(ag.diff, compl(2, 3)),
+    ],
     "max": over_axes(ag.max),
     "min": over_axes(ag.min),
     "var": [*over_axes(ag.var, torch=EMPTY), case(lambda x: ag.var(x, axis=1, correction=1), real(2, 3))],
@@ -549,13 +616,13 @@ TABLE: dict[str, list[Case]] = {
 
 # Public functions without a derivative: what they give is indices, truth values, integers, dtypes or new constants.
 NO_DERIVATIVE = {
-    *("all", "any", "argmax", "argmin", "argsort", "count_nonzero", "nonzero", "unique_values"),
+    *("all", "any", "argmax", "argmin", "argsort", "count_nonzero", "nonzero", "searchsorted", "isin"),
     *("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
     *("isfinite", "isinf", "isnan", "signbit", "logical_and", "logical_not", "logical_or", "logical_xor"),
     *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     *("arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "nextafter"),
     *("ones", "ones_like", "zeros", "zeros_like", "broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype"),
-    "result_type",
+    *("result_type", "__array_namespace_info__"),
 }
 
 

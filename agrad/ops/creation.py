@@ -26,7 +26,7 @@ def asarray(
 ) -> Tensor:
     """`obj`, an array, nested lists, a number or a Tensor, as a Tensor. Arrays may be aliased: `copy=True` forbids it.
 
-    A Tensor stays in its graph.
+    A Tensor stays in its graph. ValueError where `copy=False` is asked for and another dtype or device needs a copy.
 
     >>> import agrad as ag
     >>> ag.asarray([1, 2, 3])
@@ -34,8 +34,11 @@ def asarray(
     """
     tracked = stacked(obj)
     if tracked is not None:
-        if dtype is None and device in (None, tracked.device) and not copy and not requires_grad:
+        same = device in (None, tracked.device) and (dtype is None or tracked._device.dtype(dtype) == tracked.dtype)
+        if same and not copy and not requires_grad:
             return tracked
+        if copy is False and not same:
+            raise ValueError(f"asarray: a copy is needed from {tracked.dtype} on device '{tracked.device}'")
         return Tensor(tracked, dtype=dtype, device=device, requires_grad=requires_grad or None)
     origin = device_of(obj)
     where = find_device(device) if device is not None else origin or find_device("cpu")

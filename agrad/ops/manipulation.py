@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._errors import ShapeError
+from .._errors import ShapeError, diagnose
 from .._shapes import as_shape, normalize_axes, normalize_axis, resolve_reshape
-from .._tensor import Tensor, cast, unary, variadic
+from .._tensor import Tensor, cast, raw_index, unary, variadic
 from .._typing import Shape
 from ..rules import manipulation as rules
+from ..rules.indexing import take
 from ._arguments import public, same_device, tensor
 from .data_types import result_type
 
@@ -63,7 +64,7 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
 
 
 @public
-def broadcast_arrays(*arrays: Any) -> list[Tensor]:
+def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
     """All arrays broadcast to their common shape.
 
     >>> import agrad as ag
@@ -72,7 +73,7 @@ def broadcast_arrays(*arrays: Any) -> list[Tensor]:
     """
     tensors = [tensor(x) for x in arrays]
     shape = broadcast_shapes(*[x.shape for x in tensors])
-    return [x.broadcast_to(shape) for x in tensors]
+    return tuple([x.broadcast_to(shape) for x in tensors])
 
 
 @public
@@ -121,16 +122,18 @@ def matrix_transpose(x: Any, /) -> Tensor:
 
 
 @public
-def expand_dims(x: Any, /, *, axis: int = 0) -> Tensor:
-    """A new axis of length 1 at `axis`.
+def expand_dims(x: Any, /, axis: int | tuple[int, ...] = 0) -> Tensor:
+    """New axes of length 1 where `axis` says that the result has them.
 
     >>> import agrad as ag
     >>> ag.expand_dims(ag.zeros(3), axis=-1).shape
     (3, 1)
     """
     given = tensor(x)
-    place = normalize_axis("expand_dims", axis, given.ndim + 1)
-    return given.reshape((*given.shape[:place], 1, *given.shape[place:]))
+    ndim = given.ndim + (len(axis) if isinstance(axis, tuple) else 1)
+    places = normalize_axes("expand_dims", axis, ndim)
+    lengths = iter(given.shape)
+    return given.reshape(tuple(1 if i in places else next(lengths) for i in range(ndim)))
 
 
 @public
@@ -232,8 +235,8 @@ def unstack(x: Any, /, *, axis: int = 0) -> tuple[Tensor, ...]:
 
 
 @public
-def repeat(x: Any, repeats: int, /, *, axis: int | None = None) -> Tensor:
-    """Each element `repeats` times, along `axis` or of the flattened array.
+def repeat(x: Any, repeats: Any, /, *, axis: int | None = None) -> Tensor:
+    """Each element `repeats` times, along `axis` or of the flattened array; an array says how often for each.
 
     >>> import agrad as ag
     >>> ag.repeat(ag.arange(2), 2)
@@ -243,6 +246,14 @@ def repeat(x: Any, repeats: int, /, *, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     place = normalize_axis("repeat", axis, x.ndim)
+    repeats = raw_index(repeats, x._device)
+    if not isinstance(repeats, int):
+        xp = x._device.xp
+        try:
+            indices = xp.repeat(xp.arange(x.shape[place], device=x._device.native), repeats)
+        except Exception as error:
+            raise diagnose("repeat", x._device, (x._value, repeats), error) from error
+        return unary(take, x, {"indices": indices, "axis": place})
     spread = expand_dims(x, axis=place + 1).broadcast_to((*x.shape[: place + 1], repeats, *x.shape[place + 1 :]))
     return spread.reshape((*x.shape[:place], x.shape[place] * repeats, *x.shape[place + 1 :]))
 
@@ -264,7 +275,7 @@ def tile(x: Any, repetitions: Sequence[int], /) -> Tensor:
 
 
 @public
-def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
+def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     """Coordinate matrices of one-dimensional arrays: "xy" for plots, "ij" for matrices.
 
     >>> import agrad as ag
@@ -279,4 +290,4 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> list[Tensor]:
     grids = broadcast_arrays(*[x.reshape((1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(tensors)])
     if indexing == "ij" or n < 2:
         return grids
-    return [permute_dims(grid, (1, 0, *range(2, n))) for grid in grids]
+    return tuple([permute_dims(grid, (1, 0, *range(2, n))) for grid in grids])

@@ -1,4 +1,4 @@
-"""Indexing, searching, sorting and truth: `where` and `take` are differentiable, what gives indices is not."""
+"""Indexing, searching, sorting and truth: what gives elements is differentiable, what gives indices is not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import _errors
 from .._shapes import Axis, normalize_axis
-from .._tensor import Tensor, binary, cast, full_index, raw_index, unary, wrap
+from .._tensor import Tensor, binary, cast, floating, full_index, raw_index, unary, wrap
 from ..rules import indexing as rules
 from ._arguments import pair, public, raw, same_device, tensor
 from .data_types import result_type
@@ -149,6 +149,49 @@ def argsort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool
 
 
 @public
+def sort(x: Any, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The elements in ascending order along `axis`. Each takes its gradient back to where it came from.
+
+    >>> import agrad as ag
+    >>> ag.sort(ag.Tensor([4.0, 1.0, 3.0]))
+    Tensor([1., 3., 4.])
+    """
+    x = tensor(x)
+    place = normalize_axis("sort", axis, x.ndim)
+    if x._node is None:
+        return _reduced("sort", x, axis=place, descending=descending, stable=stable)
+    indices = argsort(x, axis=place, descending=descending, stable=stable)
+    return unary(rules.sort, x, {"indices": indices._value, "axis": place})
+
+
+@public
+def searchsorted(x1: Any, x2: Any, /, *, side: str = "left", sorter: Any = None) -> Tensor:
+    """Where the elements of `x2` belong in `x1`, which is sorted, or is put in order by the indices `sorter`.
+
+    "left" is before equal elements, "right" behind them.
+
+    >>> import agrad as ag
+    >>> ag.searchsorted(ag.Tensor([1.0, 2.0, 4.0]), ag.Tensor([2.0, 3.0]))
+    Tensor([1, 2])
+    """
+    x1 = tensor(x1)
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted: side is 'left' or 'right', not {side!r}")
+    if x1.ndim != 1:
+        raise _errors.ShapeError(f"searchsorted: x1 has one dimension, not {x1.ndim}")
+    if isinstance(x2, float):
+        x1 = floating(x1)
+    x2 = tensor(x2, like=x1)
+    device = same_device("searchsorted", [x1, x2, *([sorter] if isinstance(sorter, Tensor) else [])])
+    dtype = result_type(x1, x2)
+    values = cast(x1, dtype)._value, cast(x2, dtype)._value
+    try:
+        return wrap(device.xp.searchsorted(*values, side=side, sorter=raw(sorter)), device)
+    except Exception as error:
+        raise _errors.diagnose("searchsorted", device, values, error) from error
+
+
+@public
 def nonzero(x: Any, /) -> tuple[Tensor, ...]:
     """The indices of the elements that are not zero, an array for each axis.
 
@@ -191,19 +234,3 @@ def any(x: Any, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     Tensor(True)
     """
     return _reduced("any", x, axis=axis, keepdims=keepdims)
-
-
-@public
-def unique_values(x: Any, /) -> Tensor:
-    """The distinct elements, in no particular order.
-
-    >>> import agrad as ag
-    >>> ag.unique_values(ag.asarray([3, 1, 3])).size
-    2
-    """
-    x = tensor(x)
-    if x.requires_grad:
-        raise _errors.GraphError(
-            "unique_values: it has no derivative here yet, and a gradient would be lost: use x.detach()"
-        )
-    return wrap(x._device.xp.unique_values(raw(x)), x._device)

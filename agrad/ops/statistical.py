@@ -1,13 +1,24 @@
-"""Statistical functions. `axis` is an integer, a tuple of them, or None for all axes."""
+"""Statistical functions: reductions, what accumulates along an axis, and differences.
+
+The `axis` of a reduction is an integer, a tuple of them, or None for all axes.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._shapes import Axis
-from .._tensor import Tensor, cast, floating, reduce
+from .._errors import ShapeError
+from .._graph import Primitive
+from .._shapes import Axis, normalize_axis
+from .._tensor import Tensor, cast, floating, reduce, unary
 from ..rules import statistical as rules
 from ._arguments import public, tensor
+from .manipulation import concat
+
+
+def _in_dtype(x: Tensor, dtype: Any) -> Tensor:
+    """`x` in the dtype that the user asked for, if any."""
+    return x if dtype is None else cast(x, x._device.dtype(dtype))
 
 
 @public
@@ -18,8 +29,73 @@ def sum(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = Fal
     >>> ag.sum(ag.Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     Tensor([4., 6.])
     """
-    x = tensor(x)
-    return reduce(rules.sum, x if dtype is None else cast(x, x._device.dtype(dtype)), axis, keepdims)
+    return _in_dtype(reduce(rules.sum, _in_dtype(tensor(x), dtype), axis, keepdims), dtype)
+
+
+@public
+def prod(x: Any, /, *, axis: Axis = None, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """The product; `dtype` is what is multiplied in. Its derivatives are exact where elements are zero.
+
+    >>> import agrad as ag
+    >>> x = ag.Tensor([2.0, 0.0, 4.0])
+    >>> ag.prod(x).backward()
+    >>> x.grad
+    array([0., 8., 0.])
+    """
+    return _in_dtype(reduce(rules.prod, _in_dtype(tensor(x), dtype), axis, keepdims), dtype)
+
+
+def _cumulative(primitive: Primitive, x: Any, axis: int | None, dtype: Any, include_initial: bool) -> Tensor:
+    x = _in_dtype(tensor(x), dtype)
+    if axis is None and x.ndim != 1:
+        raise ShapeError(f"{primitive.name}: axis is needed for an array of {x.ndim} dimensions")
+    place = normalize_axis(primitive.name, 0 if axis is None else axis, x.ndim)
+    return _in_dtype(unary(primitive, x, {"axis": place, "include_initial": bool(include_initial)}), dtype)
+
+
+@public
+def cumulative_sum(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """The sums of all elements up to each one; `include_initial` puts a 0 before them.
+
+    >>> import agrad as ag
+    >>> ag.cumulative_sum(ag.Tensor([1.0, 2.0, 4.0]))
+    Tensor([1., 3., 7.])
+    """
+    return _cumulative(rules.cumulative_sum, x, axis, dtype, include_initial)
+
+
+@public
+def cumulative_prod(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Tensor:
+    """The products of all elements up to each one; `include_initial` puts a 1 before them.
+
+    Its derivatives are exact where elements are zero.
+
+    >>> import agrad as ag
+    >>> ag.cumulative_prod(ag.Tensor([1.0, 2.0, 4.0]))
+    Tensor([1., 2., 8.])
+    """
+    return _cumulative(rules.cumulative_prod, x, axis, dtype, include_initial)
+
+
+@public
+def diff(x: Any, /, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Tensor:
+    """The `n`-th differences of neighbours along `axis`, of `x` with the arrays `prepend` and `append` at its ends.
+
+    >>> import agrad as ag
+    >>> ag.diff(ag.Tensor([1.0, 2.0, 4.0, 8.0]), n=2)
+    Tensor([1., 2.])
+    """
+    given: Tensor = tensor(x)
+    place = normalize_axis("diff", axis, given.ndim)
+    if n < 0:
+        raise ValueError(f"diff: n is the number of differences, not {n}")
+    if n and (prepend is not None or append is not None):
+        given = concat([part for part in (prepend, given, append) if part is not None], axis=place)
+    before = (slice(None),) * place
+    while n and given.shape[place]:
+        n -= 1
+        given = given[(*before, slice(1, None), ...)] - given[(*before, slice(None, -1), ...)]
+    return given
 
 
 @public

@@ -1,4 +1,4 @@
-"""Indexing and searching: what is taken out of an array, written into it, or chosen between two."""
+"""Indexing, searching, sorting: what is taken out of an array, put in order, written into it, or chosen between two."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ take = Primitive(
     lambda xp, x, indices, axis: xp.take(x, indices, axis=axis),
     mask=Mask.LINEAR,
     x=lambda xp, g, x_shape, indices, axis: xp.index_add(_zeros(xp, g, x_shape), (slice(None),) * axis + (indices,), g),
+)
+sort = Primitive(
+    "sort",
+    lambda xp, x, indices, axis: xp.take_along_axis(x, indices, axis=axis),
+    mask=Mask.LINEAR,
+    x=lambda xp, g, indices, axis: xp.take_along_axis(g, xp.argsort(indices, axis=axis), axis=axis),
 )
 setitem = Primitive(
     "setitem",

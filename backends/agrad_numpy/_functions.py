@@ -74,8 +74,20 @@ def _reduction(name: str) -> Callable[..., Any]:
     return call
 
 
-def _sum(ag: Namespace, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = False) -> Any:
-    return ag.sum(a, axis=axis, dtype=dtype, keepdims=bool(keepdims))
+def _total(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, axis: Any = None, dtype: Any = None, *, keepdims: Any = False) -> Any:
+        return getattr(ag, name)(a, axis=axis, dtype=dtype, keepdims=bool(keepdims))
+
+    return call
+
+
+def _accumulated(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+        return getattr(ag, name)(
+            ag.reshape(a, -1) if axis is None else a, axis=0 if axis is None else axis, dtype=dtype
+        )
+
+    return call
 
 
 def _moment(name: str) -> Callable[..., Any]:
@@ -133,6 +145,84 @@ def _take(ag: Namespace, a: Any, indices: Any, axis: int | None = None) -> Any:
     return ag.take(ag.reshape(a, -1) if axis is None else a, indices, axis=0 if axis is None else axis)
 
 
+def _diff(ag: Namespace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    a = ag.asarray(a)
+
+    def end(x: Any) -> Any:
+        x = None if x is None else ag.asarray(x)
+        return x if x is None or x.ndim else ag.broadcast_to(x, tuple(a[_at(a, axis, slice(0, 1))].shape))
+
+    return ag.diff(a, axis=axis, n=n, prepend=end(prepend), append=end(append))
+
+
+def _at(a: Any, axis: int, index: slice) -> Any:
+    return (slice(None),) * (axis % a.ndim) + (index,)
+
+
+def _split(ag: Namespace, ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
+    length = ary.shape[axis]
+    if isinstance(indices_or_sections, int):
+        if length % indices_or_sections:
+            raise ValueError(f"np.split: {length} elements can't be split into {indices_or_sections} equal parts")
+        ends = [i * length // indices_or_sections for i in range(1, indices_or_sections)]
+    else:
+        ends = [int(i) for i in indices_or_sections]
+    return [ary[_at(ary, axis, slice(a, b))] for a, b in zip([0, *ends], [*ends, length], strict=True)]
+
+
+def _at_least(ag: Namespace, x: Any, ndim: int) -> Any:
+    """NumPy's new axes: the first one for a vector, the last one for a matrix in three dimensions."""
+    x = ag.asarray(x)
+    shapes = {0: (1,) * ndim, 1: ((1,) * (ndim - 1) + x.shape + (1,))[:ndim] if ndim < 3 else (1, *x.shape, 1)}
+    shape = shapes.get(x.ndim, (*x.shape, 1))
+    return x if x.ndim >= ndim else ag.reshape(x, shape)
+
+
+def _at_least_all(ndim: int) -> Callable[..., Any]:
+    def call(ag: Namespace, *arys: Any) -> Any:
+        found = tuple(_at_least(ag, x, ndim) for x in arys)
+        return found[0] if len(found) == 1 else found
+
+    return call
+
+
+def _hstack(ag: Namespace, tup: Any) -> Any:
+    arrays = [_at_least(ag, x, 1) for x in tup]
+    return ag.concat(arrays, axis=0 if arrays[0].ndim == 1 else 1)
+
+
+def _column(ag: Namespace, x: Any) -> Any:
+    x = ag.asarray(x)
+    return ag.reshape(x, (-1, 1)) if x.ndim < 2 else x
+
+
+def _sort(ag: Namespace, a: Any, axis: int | None = -1, *, stable: Any = None) -> Any:
+    return ag.sort(ag.reshape(a, -1) if axis is None else a, axis=-1 if axis is None else axis, stable=True)
+
+
+def _unique(
+    ag: Namespace,
+    ar: Any,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    *,
+    equal_nan: bool = True,
+) -> Any:
+    values, indices, inverse, counts = ag.unique_all(ar)
+    n = (
+        int(ag.count_nonzero(ag.logical_not(ag.isnan(values))))
+        if equal_nan and ag.isdtype(values.dtype, ("real floating", "complex floating"))
+        else values.size
+    )
+    if n < values.size:  # NaN, which is last, once
+        counts = ag.concat([counts[:n], ag.sum(counts[n:], keepdims=True)])
+        values, indices, inverse = values[: n + 1], indices[: n + 1], ag.clip(inverse, max=n)
+    asked = ((return_index, indices), (return_inverse, inverse), (return_counts, counts))
+    found = (values, *[part for wanted, part in asked if wanted])
+    return found if len(found) > 1 else values
+
+
 def _isclose(ag: Namespace, a: Any, b: Any, rtol: float = 1e-05, atol: float = 1e-08) -> Any:
     a, b = ag.asarray(a), ag.asarray(b)
     return ag.logical_or(ag.equal(a, b), ag.less_equal(ag.abs(a - b), ag.abs(b) * rtol + atol))
@@ -148,11 +238,31 @@ FUNCTIONS: dict[Any, Counterpart] = {
     **{getattr(np, name): _reduction(name) for name in ("argmax", "argmin")},
     np.amax: _reduction("max"),
     np.amin: _reduction("min"),
-    np.sum: _sum,
+    np.sum: _total("sum"),
+    np.prod: _total("prod"),
+    np.cumsum: _accumulated("cumulative_sum"),
+    np.cumprod: _accumulated("cumulative_prod"),
+    np.cumulative_sum: "cumulative_sum",
+    np.cumulative_prod: "cumulative_prod",
+    np.diff: _diff,
+    np.ptp: lambda ag, a, axis=None, *, keepdims=False: (
+        ag.max(a, axis=axis, keepdims=keepdims) - ag.min(a, axis=axis, keepdims=keepdims)
+    ),
     np.std: _moment("std"),
     np.var: _moment("var"),
     np.concatenate: _joined("concat"),
     np.stack: _joined("stack"),
+    np.append: lambda ag, arr, values, axis=None: ag.concat([ag.asarray(arr), ag.asarray(values)], axis=axis),
+    np.hstack: _hstack,
+    np.vstack: lambda ag, tup: ag.concat([_at_least(ag, x, 2) for x in tup], axis=0),
+    np.dstack: lambda ag, tup: ag.concat([_at_least(ag, x, 3) for x in tup], axis=2),
+    np.column_stack: lambda ag, tup: ag.concat([_column(ag, x) for x in tup], axis=1),
+    np.atleast_1d: _at_least_all(1),
+    np.atleast_2d: _at_least_all(2),
+    np.atleast_3d: _at_least_all(3),
+    np.unstack: "unstack",
+    np.split: _split,
+    np.meshgrid: "meshgrid",
     np.transpose: _transpose,
     np.swapaxes: _swapaxes,
     np.moveaxis: "moveaxis",
@@ -162,6 +272,8 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.expand_dims: lambda ag, a, axis: ag.expand_dims(a, axis=axis),
     np.broadcast_to: "broadcast_to",
     np.broadcast_arrays: "broadcast_arrays",
+    np.fliplr: lambda ag, m: ag.flip(m, axis=1),
+    np.flipud: lambda ag, m: ag.flip(m, axis=0),
     np.flip: lambda ag, m, axis=None: ag.flip(m, axis=axis),
     np.roll: lambda ag, a, shift, axis=None: ag.roll(a, shift, axis=axis),
     np.repeat: lambda ag, a, repeats, axis=None: ag.repeat(a, repeats, axis=axis),
@@ -180,8 +292,6 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.linalg.outer: _outer,
     np.linalg.tensordot: lambda ag, x1, x2, /, *, axes=2: ag.tensordot(x1, x2, axes=axes),
     np.linalg.vecdot: "vecdot",
-    np.meshgrid: lambda ag, *xi, indexing="xy": ag.meshgrid(*xi, indexing=indexing),
-    np.unstack: "unstack",
     np.astype: lambda ag, x, dtype, /, *, copy=True: ag.astype(x, dtype, copy=copy),
     np.round: _round,
     np.around: _round,
@@ -190,6 +300,16 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.tril: lambda ag, m, k=0: ag.tril(m, k=k),
     np.triu: lambda ag, m, k=0: ag.triu(m, k=k),
     np.argsort: lambda ag, a, axis=-1: ag.argsort(a, axis=axis),
+    np.sort: _sort,
+    np.searchsorted: lambda ag, a, v, side="left", sorter=None: ag.searchsorted(a, v, side=side, sorter=sorter),
+    np.unique: _unique,
+    np.unique_all: "unique_all",
+    np.unique_counts: "unique_counts",
+    np.unique_inverse: "unique_inverse",
+    np.unique_values: "unique_values",
+    np.isin: lambda ag, element, test_elements, *, invert=False: ag.isin(
+        ag.asarray(element), ag.asarray(test_elements), invert=invert
+    ),
     np.nonzero: "nonzero",
     np.zeros_like: "zeros_like",
     np.ones_like: "ones_like",
