@@ -37,14 +37,14 @@ class NamespaceInfo:
         """
         return self._device.name
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """The devices of this namespace's library; `agrad.devices()` says which others there are.
 
         >>> import agrad as ag
         >>> ag.__array_namespace_info__().devices()
-        ['cpu']
+        ('cpu',)
         """
-        return list(self._device.backend.devices())
+        return tuple(self._device.backend.devices())
 
     def default_dtypes(self, *, device: str | None = None) -> dict[str, Any]:
         """The dtypes of what is created without one: "real floating", "complex floating", "integral", "indexing".
