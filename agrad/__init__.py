@@ -166,7 +166,18 @@ from .ops.statistical import (
     sum,
     var,
 )
-from .transforms import custom_gradient, grad, stop_gradient, value_and_grad, vjp
+from .transforms import (
+    custom_gradient,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 
 __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
@@ -258,6 +269,8 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hessian",
+    "hvp",
     "hypot",
     "iinfo",
     "imag",
@@ -266,9 +279,12 @@ __all__ = [
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "keep_graph",
     "less",
     "less_equal",
+    "linearize",
     "linspace",
     "log",
     "log1p",
