@@ -167,6 +167,7 @@ from .ops.statistical import (
     var,
 )
 from .transforms import (
+    checkpoint,
     custom_gradient,
     grad,
     hessian,
@@ -239,6 +240,7 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "checkpoint",
     "clip",
     "concat",
     "conj",

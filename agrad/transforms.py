@@ -11,12 +11,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from weakref import ref
 
 from . import _errors
 from ._engine import needless, sweep, topological
 from ._errors import GraphError, ShapeError
 from ._graph import LEAF, Mask, Node, Primitive
-from ._modes import is_recording, no_grad, transforming
+from ._modes import is_keeping, is_marking, is_recording, marking, no_grad, recomputing, transforming
 from ._tensor import Tensor, cast, leaf, transposed, unary, variadic, wrap
 from ._typing import Array, Namespace
 from .backend import Device
@@ -238,6 +239,37 @@ def hessian(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callab
     return _jacobian("hessian", grad(f, argnums), argnums, False)
 
 
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, with a graph that keeps only the arguments: the backward pass runs `f` again for what its rules need.
+
+    It takes the memory of one run of `f` only while that runs, for the time of one more run. Gradients are the same, in
+    higher order too, also those of tensors that `f` uses from outside, such as a model's parameters.
+
+    Args:
+        f: takes anything, and gives a tensor, or dicts, lists and tuples of tensors. It must compute the same when it
+            runs again: no random numbers, and no changes of its arguments or of anything outside.
+
+    Raises:
+        DTypeError: `f` does not return Tensors.
+        GraphError: in the backward pass, when `f` does something else than before, e.g. because a parameter
+            was updated.
+
+    Inside `keep_graph()` everything is kept, and `f` is just called.
+
+    >>> import agrad as ag
+    >>> ag.grad(ag.checkpoint(lambda x: ag.sin(x) ** 2))(1.0)
+    Tensor(0.90929743)
+    """
+
+    @functools.wraps(f)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if not is_recording() or (is_keeping() and not is_marking()):
+            return f(*args, **kwargs)
+        return _Checkpoint(f, args, kwargs).run()
+
+    return wrapped
+
+
 def stop_gradient(x: Any) -> Tensor:
     """`x` as a constant: gradients do not flow through it.
 
@@ -372,7 +404,7 @@ class _Arguments:
             result = f(*self.fresh, **kwargs)
         for parameter, handle in self.swaps:
             if handle._node is not None and parameter._node is not None:
-                handle._node.primitive, handle._node.a = copying.identity, parameter._node
+                _connect(handle._node, parameter._node)
         stands = {id(parameter): handle for parameter, handle in self.swaps}
         return _map(lambda x: stands.get(id(x), x), result) if stands else result
 
@@ -388,17 +420,31 @@ class _Arguments:
         return found if isinstance(self.argnums, tuple) else found[0]
 
 
+def _connect(node: Node, parent: Node) -> None:
+    """Make of a leaf, which has done its service, a node that hands everything on to `parent`."""
+    node.primitive, node.a = copying.identity, parent
+    node.held = () if is_keeping() else None
+
+
 @contextlib.contextmanager
 def _standing_for(swaps: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
     """Let parameters stand for other tensors of the same kind: their values and their nodes."""
-    before = [(parameter, parameter._value, parameter._node) for parameter, _ in swaps]
+    before = [(x, x._value, x._node, other._node, _handle_of(other)) for x, other in swaps]
     try:
         for parameter, other in swaps:
             parameter._value, parameter._node = other._value, other._node
+            if other._node is not None:
+                other._node.handle = ref(parameter)
         yield
     finally:
-        for parameter, value, node in before:
+        for parameter, value, node, other_node, handle in before:
             parameter._value, parameter._node = value, node
+            if other_node is not None:
+                other_node.handle = handle
+
+
+def _handle_of(x: Tensor) -> Any:
+    return None if x._node is None else x._node.handle
 
 
 def _is_model(x: Any) -> bool:
@@ -523,7 +569,8 @@ def _bundle(nodes: Sequence[Node]) -> Node:
     node = Node()
     node.primitive = _BUNDLE
     node.a = tuple(nodes)
-    node.b = node.k1 = node.k2 = node.ky = node.params = node.handle = node.held = node.dtype = None
+    node.b = node.k1 = node.k2 = node.ky = node.params = node.handle = node.dtype = None
+    node.held = () if is_keeping() else None
     node.shape = ()
     node.device = nodes[0].device
     return node
@@ -533,7 +580,7 @@ def _hand_out(xp: Namespace, g: Any, index: int) -> Any:
     return g[index]
 
 
-_BUNDLE = Primitive("bundle", mask=Mask.STOP, variadic=True, arrays=_hand_out)
+_BUNDLE = Primitive("bundle", lambda *_, **__: _not_kept(), mask=Mask.STOP, variadic=True, arrays=_hand_out)
 
 
 def _outside(x: Any, handles: list[Tensor]) -> Any:
@@ -593,6 +640,192 @@ def _tracked(value: Any, parent: Any, node: Node) -> Any:
 
 def _lift(node: Node) -> tuple[Namespace, Any]:
     return node.device.functions, _Lifted(node)
+
+
+# Checkpoints ---------------------------------------------------------------------------------------------------------
+
+
+class _Checkpoint:
+    """One call of a checkpointed function: what it takes to run it again.
+
+    Its graph is a node above a bundle of what the function depends on: the tracked tensors among its arguments, and
+    what it uses from outside (`closures`). The latter are found by looking at the graph of the first run, in which all
+    nodes that were made inside are marked, before that graph is let go.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.function = function
+        inputs: list[Tensor] = []
+
+        def keep(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            if x._node is None:
+                return x.detach()
+            inputs.append(x)
+            return _INPUT
+
+        self.args, self.kwargs = _map(keep, args), _map(keep, kwargs)
+        self.values = [(x._value, x._device) for x in inputs]
+        self.nodes = [x._node for x in inputs if x._node is not None]
+        self.inputs = len(inputs)
+        self.shapes: list[Any] = []
+        self.outside: list[tuple[Tensor, Tensor]] = []
+
+    def call(self, handles: Sequence[Tensor]) -> Any:
+        rest = iter(handles)
+
+        def place(x: Any) -> Any:
+            return next(rest) if x is _INPUT else x.detach() if isinstance(x, Tensor) else x
+
+        args = _map(place, self.args)
+        return self.function(*args, **_map(place, self.kwargs))
+
+    def run(self) -> Any:
+        result, tracked, outside = self._first()
+        self.nodes += [node for node in outside if node.primitive is not LEAF or _is_alive(node)]
+        for node in self.nodes[self.inputs :]:
+            handle = None if node.handle is None else node.handle()
+            if handle is not None and handle._node is node:
+                now = wrap(handle._value, handle._device)
+                now._node = node
+                self.outside.append((handle, now))
+        leaves = _leaves(result)
+        self.shapes = [y.shape for y in leaves]
+        if not self.nodes or not any(tracked):
+            return result
+        bundle = _bundle(self.nodes)
+        whole = _node(_CHECKPOINT, bundle, {"checkpoint": self}, leaves[0] if len(leaves) == 1 else None)
+        if len(leaves) > 1:
+            for i, y in enumerate(leaves):
+                if tracked[i]:
+                    _node(_ITEM, whole, {"position": i}, y)
+        return result
+
+    def _first(self) -> tuple[Any, list[bool], list[Node]]:
+        """The result without its graph, which of its tensors had one, and the nodes from outside."""
+        handles = [leaf(value, device, True) for value, device in self.values]
+        with marking():
+            result = self.call(handles)
+        leaves = _tensors("checkpoint", result)
+        ours = {handle._node for handle in handles}
+        seen: set[Node] = set()
+        outside = []
+        stack = [y._node for y in leaves if y._node is not None]
+        while stack:
+            node = stack.pop()
+            if node in seen or node in ours:
+                continue
+            seen.add(node)
+            if node.held is None:
+                outside.append(node)
+            else:
+                stack.extend(node.parents())
+        return _map(Tensor.detach, result), [y._node is not None for y in leaves], outside
+
+    def pull(self, g: Any) -> _Parts:
+        """Run the function again, and its backward pass."""
+        seeds = g.parts if isinstance(g, _Parts) else {0: g}
+        recorded = any(isinstance(seed, Tensor) for seed in seeds.values())
+        handles = [leaf(value, device, True) for value, device in self.values]
+        with recomputing(), _standing_for(self.outside):
+            leaves = _tensors("checkpoint", self.call(handles))
+        ours = [handle._node for handle in handles if handle._node is not None]
+        wanted = [*ours, *self.nodes[self.inputs :]]
+        tracked = {i: leaves[i]._node for i in seeds if i < len(leaves)}
+        nodes = {i: node for i, node in tracked.items() if node is not None}
+        if [y.shape for y in leaves] != self.shapes or any(_strangers(node, set(wanted)) for node in nodes.values()):
+            raise GraphError(
+                f"backward(): the checkpoint of {getattr(self.function, '__name__', 'a function')} computes something "
+                f"else when it runs again: tensors that it uses from outside were changed or made since the forward "
+                f"pass. Run the forward pass again"
+            )
+        found: dict[Node, Any] = {}
+        if nodes:
+            order = topological(_bundle(list(nodes.values())))
+            given: Any = [seeds[i] for i in nodes]
+            found = sweep(
+                order, given, set(wanted), needless(order, set(wanted)), _lift if recorded else None, stop=True
+            )
+        if recorded:
+            for node, parent in zip(ours, self.nodes, strict=False):
+                _connect(node, parent)
+        return _Parts({i: found[node] if node in found else _zeros(node, recorded) for i, node in enumerate(wanted)})
+
+
+_INPUT: Any = object()
+"""Stands for a tracked tensor among the arguments of a checkpoint."""
+
+
+class _Parts:
+    """Cotangents of several tensors, by their positions, on the way through a node that has them all."""
+
+    __slots__ = ("parts",)
+
+    shape = ()
+    dtype = None
+
+    def __init__(self, parts: dict[int, Any]) -> None:
+        self.parts = parts
+
+    def __getitem__(self, index: int) -> Any:
+        return self.parts[index]
+
+    def __add__(self, other: _Parts) -> _Parts:
+        parts = dict(self.parts)
+        for i, part in other.parts.items():
+            parts[i] = parts[i] + part if i in parts else part
+        return _Parts(parts)
+
+
+def _node(primitive: Primitive, parent: Node, params: dict[str, Any], result: Tensor | None) -> Node:
+    """A node of one argument: that of `result`, or of what has no tensor."""
+    node = _bundle([parent])
+    node.primitive, node.a, node.params = primitive, parent, params
+    if result is not None:
+        node.shape, node.dtype, node.device, node.handle = result.shape, result.dtype, result._device, ref(result)
+        result._node = node
+    return node
+
+
+def _zeros(node: Node, recorded: bool) -> Any:
+    array = node.device.xp.zeros(node.shape, dtype=node.dtype, device=node.device.native)
+    return wrap(array, node.device) if recorded else array
+
+
+def _is_alive(node: Node) -> bool:
+    return node.handle is not None and node.handle() is not None
+
+
+def _strangers(root: Node, known: set[Node]) -> bool:
+    """Whether a graph has, not through the known nodes, a leaf that somebody holds."""
+    seen: set[Node] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node in seen or node in known:
+            continue
+        seen.add(node)
+        if node.primitive is LEAF and _is_alive(node):
+            return True
+        stack.extend(node.parents())
+    return False
+
+
+def _not_kept(*_: Any, **__: Any) -> Any:
+    raise GraphError("prevs: a checkpoint keeps nothing of its inside: build the graph in `with agrad.keep_graph():`")
+
+
+def _run_again(xp: Namespace, g: Any, checkpoint: _Checkpoint) -> Any:
+    return checkpoint.pull(g)
+
+
+def _item(xp: Namespace, g: Any, position: int) -> Any:
+    return _Parts({position: g})
+
+
+_CHECKPOINT = Primitive("checkpoint", _not_kept, mask=Mask.STOP, x=_run_again)
+_ITEM = Primitive("one of the results of a checkpoint", _not_kept, mask=Mask.STOP, x=_item)
 
 
 # Own rules -----------------------------------------------------------------------------------------------------------

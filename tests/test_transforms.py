@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections import namedtuple
 
 import numpy as np
@@ -531,6 +533,143 @@ def test_models_of_scalars_have_no_tensors():
 
     with pytest.raises(DTypeError, match="grad: the parameter a of the model is no Tensor but Scalar"):
         ag.grad(lambda m: m(1.0))(Twin())
+
+
+# checkpoint ----------------------------------------------------------------------------------------------------------
+
+
+def gradients(f, *leaves):
+    for x in leaves:
+        x.backwards_grad = None
+    f().backward()
+    return [Tensor(x.grad).numpy() for x in leaves]
+
+
+def test_checkpoint_gives_the_same_gradients(device):
+    x, y = drawn(device, 3, 4), drawn(device, 4, 2)
+    ran = []
+
+    def f(x, y):
+        ran.append(1)
+        return mixture(x, y)
+
+    once = gradients(lambda: (mixture(x * 2.0, y) ** 2).sum(), x, y)
+    assert not ran
+    again = gradients(lambda: (ag.checkpoint(f)(x * 2.0, y) ** 2).sum(), x, y)
+    assert len(ran) == 2
+    np.testing.assert_allclose(again[0], once[0])
+    np.testing.assert_allclose(again[1], once[1])
+
+
+def test_checkpoint_in_higher_order(device):
+    x, y = drawn(device, 3, 4), drawn(device, 4, 2)
+    v = drawn(device, 3, 4, requires_grad=False), drawn(device, 4, 2, requires_grad=False)
+    checked = ag.checkpoint(scalar)
+    for one, other in zip(ag.hvp(checked, (x, y), v), ag.hvp(scalar, (x, y), v), strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy())
+    same(ag.jvp(checked, (x, y), v)[1], ag.jvp(scalar, (x, y), v)[1].numpy())
+    cubed = ag.checkpoint(lambda x: x**5)
+    same(ag.grad(ag.grad(ag.grad(cubed)))(on(1.5, device)), 60 * 1.5**2)
+    same(ag.checkpoint(ag.grad(cubed))(on(1.5, device)), 5 * 1.5**4)
+    same(ag.grad(ag.checkpoint(ag.grad(ag.checkpoint(cubed))))(on(1.5, device)), 20 * 1.5**3)
+
+
+def test_checkpoint_of_closures_and_models(device):
+    line, x, w = Line(device), on([1.0, 2.0], device), on([5.0, 7.0], device)
+    h = w * w
+
+    def f(x):
+        return line(x) * h + ag.sum(on([1.0], device)) * (h * w)
+
+    leaves = [line.slope, line.parts[0], x, w, h]
+    once = gradients(lambda: f(x).sum(), *leaves)
+    for found, expected in zip(gradients(lambda: ag.checkpoint(f)(x).sum(), *leaves), once, strict=True):
+        np.testing.assert_allclose(found, expected)
+    same(ag.grad(lambda m: ag.checkpoint(m)(x).sum())(line)["slope"], [1.0, 2.0])
+    same(ag.grad(ag.grad(lambda t: ag.checkpoint(lambda s: s * t * t)(t)))(on(2.0, device)), 12.0)
+
+
+def test_checkpoint_of_structures(device):
+    x, y = on([1.0, 2.0], device), on(3.0, device)
+
+    def f(p, *, constant):
+        return {"a": p["x"] * p["y"], "b": [p["y"] ** 2, ag.argmax(p["x"]), constant * 2.0]}
+
+    call = lambda: ag.checkpoint(f)({"x": x, "y": y}, constant=on(1.0, device, requires_grad=False))  # noqa: E731
+    result = call()
+    assert not result["b"][1].requires_grad and not result["b"][2].requires_grad
+    found = gradients(lambda: result["a"].sum() * result["b"][0] + result["a"][0], x, y)
+    np.testing.assert_allclose(found[0], [27.0 + 3.0, 27.0])
+    np.testing.assert_allclose(found[1], 3 * 3.0 * 9.0 + 1.0)
+    np.testing.assert_allclose(gradients(lambda: call()["b"][0], y)[0], 6.0)
+
+
+def test_checkpoint_without_anything_to_differentiate(device):
+    x = on([1.0, 2.0], device, requires_grad=False)
+    assert not ag.checkpoint(lambda x: x * 2.0)(x).requires_grad
+    with ag.no_grad():
+        assert not ag.checkpoint(lambda x: x * 2.0)(on(1.0, device)).requires_grad
+    with ag.keep_graph():
+        y = ag.checkpoint(lambda x: ag.exp(x * 2.0))(on(1.0, device))
+    same(y.prevs[0].prev, 2.0)
+
+
+def test_checkpoint_notices_what_was_changed():
+    x, w = Tensor([1.0, 2.0]), Tensor([3.0, 4.0])
+    y = ag.checkpoint(lambda x: ag.tanh(x * w))(x).sum()
+    w.value = [5.0, 6.0]
+    with pytest.raises(GraphError, match="the value of a tensor in this graph was replaced"):
+        y.backward()
+    y = ag.checkpoint(lambda x: x * w * w)(x).sum()
+    (w * 1.0).sum().backward()
+    w.gradient_update(1.0)
+    y.backward()
+    np.testing.assert_allclose(x.grad, [25.0, 36.0])
+    y = ag.checkpoint(lambda x: ag.tanh(x * w))(x).sum()
+    w = Tensor([5.0, 6.0])
+    with pytest.raises(GraphError, match=r"the checkpoint of <lambda> computes something else .* Run the forward pass"):
+        y.backward()
+    with pytest.raises(GraphError, match="prevs: a checkpoint keeps nothing of its inside: build the graph in `with"):
+        _ = ag.checkpoint(lambda x: x * 2.0)(x).prevs
+    with pytest.raises(DTypeError, match="checkpoint: the function has to return a Tensor, not float"):
+        ag.checkpoint(lambda x: 1.0)(x)
+
+
+def test_checkpoint_trades_time_for_memory():
+    x, runs = Tensor.ones(20_000), []
+
+    def block(x):
+        runs.append(1)
+        for _ in range(10):
+            x = ag.sin(x)
+        return x
+
+    def peak(f):
+        runs.clear()
+        gc.collect()
+        tracemalloc.start()
+        y = x
+        for _ in range(10):
+            y = f(y)
+        y.sum().backward()
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most, len(runs), np.asarray(x.grad)
+
+    plain, once, expected = peak(block)
+    checked, twice, found = peak(ag.checkpoint(block))
+    assert (once, twice) == (10, 20)
+    assert checked < 0.4 * plain
+    np.testing.assert_allclose(found, expected)
+    nested, _, found = peak(ag.checkpoint(lambda x: ag.checkpoint(block)(ag.checkpoint(block)(x))))
+    assert nested < 0.5 * 2 * plain
+    np.testing.assert_allclose(found, ag.grad(lambda x: _twenty(block, x))(x).numpy())
+
+
+def _twenty(block, x):
+    for _ in range(20):
+        x = block(x)
+    return x.sum()
 
 
 # stop_gradient and custom_gradient -----------------------------------------------------------------------------------
