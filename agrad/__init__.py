@@ -179,7 +179,19 @@ from .ops.statistical import (
     sum,
     var,
 )
-from .transforms import custom_gradient, grad, stop_gradient, value_and_grad, vjp
+from .transforms import (
+    checkpoint,
+    custom_gradient,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    linearize,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 
 __version__ = "0.1.0"
 __array_api_version__ = Functions.__array_api_version__
@@ -242,6 +254,7 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "ceil",
+    "checkpoint",
     "clip",
     "concat",
     "conj",
@@ -275,6 +288,8 @@ __all__ = [
     "grad",
     "greater",
     "greater_equal",
+    "hessian",
+    "hvp",
     "hypot",
     "iinfo",
     "imag",
@@ -284,9 +299,12 @@ __all__ = [
     "isin",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "keep_graph",
     "less",
     "less_equal",
+    "linearize",
     "linspace",
     "log",
     "log1p",

@@ -65,11 +65,12 @@ def sweep(
     wanted: Collection[Node],
     skip: set[Node] | None = None,
     lift: Lift | None = None,
+    stop: bool = False,
 ) -> dict[Node, Array]:
     """Carry the cotangent `seed` of `order[0]` backwards, and give those of the `wanted` nodes.
 
     Nodes in `skip` get none. `lift` gives the namespace and the node as the rules are to see them, where the pass is
-    itself recorded: Tensors instead of arrays.
+    itself recorded: Tensors instead of arrays. With `stop` the pass ends at the wanted nodes.
     """
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
@@ -80,6 +81,8 @@ def sweep(
             continue
         if node in wanted:
             finished[node] = g
+            if stop:
+                continue
         primitive = node.primitive
         arity = primitive.arity
         if not arity:

@@ -1238,6 +1238,7 @@ def _hand_made_node(handle: Tensor, prevs: Sequence[Edge]) -> Node | None:
     node.a = tuple([edge.prev._value if edge.prev._node is None else edge.prev._node for edge in edges])
     node.ky = handle._value
     node.params = {"edges": edges, "device": handle._device}
+    node.held = [edge.prev for edge in edges] if is_keeping() else None
     return node
 
 
