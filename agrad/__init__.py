@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import functional, losses, nn, optim, random, scalar, testing
+from . import fft, functional, losses, nn, optim, random, scalar, testing
 from ._errors import (
     AgradError,
     BackendUnavailableError,
@@ -247,6 +247,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fft",
     "finfo",
     "flip",
     "floor",

@@ -86,6 +86,7 @@ STEPS = "a slice of torch has no negative step"
 MIXED = "the standard has no index that mixes integer arrays with slices"
 LEFT = "an array of array-api-strict refuses a Tensor as its right operand"
 EMPTY = "torch warns of no degrees of freedom where there is no result either"
+NO_ELEMENTS = "the Fourier transforms of torch refuse arrays without elements"
 PROMOTION = "the operator @ of torch does not promote real numbers to complex ones"
 
 
@@ -139,6 +140,30 @@ def over_axes(
         case(reduced(1, False), domain(0, 3), **empty_unsupported),
         case(reduced(None, False), domain()),
         case(reduced(None, True), domain(3, 3)),
+    ]
+
+
+def of_a_transform(function: Callable[..., Tensor], *domains: Callable[..., np.ndarray]) -> list[Case]:
+    """A Fourier transform along one axis: even and odd lengths, cut and padded, each norm, batches, an empty one."""
+    return [
+        *[case(lambda x: function(x), domain(n)) for domain in domains for n in (4, 3)],
+        *[case(lambda x, n=n: function(x, n=n), domain(4)) for domain in domains for n in (3, 6, 7)],
+        *[case(lambda x, norm=norm: function(x, n=4, norm=norm), domains[-1](3)) for norm in ("ortho", "forward")],
+        case(lambda x: function(x, axis=0, n=5), domains[0](3, 2)),
+        case(lambda x: function(x, axis=-2), domains[-1](2, 3, 1)),
+        case(lambda x: function(x), domains[-1](0, 3), torch=NO_ELEMENTS),
+    ]
+
+
+def of_transforms(function: Callable[..., Tensor], *domains: Callable[..., np.ndarray]) -> list[Case]:
+    """A Fourier transform along several axes."""
+    return [
+        *[case(lambda x: function(x), domain(3, 4)) for domain in domains],
+        *[case(lambda x: function(x, s=(2, 5)), domain(2, 3, 3)) for domain in domains],
+        *[case(lambda x, norm=norm: function(x, norm=norm), domains[-1](2, 3)) for norm in ("ortho", "forward")],
+        case(lambda x: function(x, axes=(-1, 0)), domains[0](2, 1, 3)),
+        case(lambda x: function(x, axes=(1,), s=(5,)), domains[-1](2, 3)),
+        case(lambda x: function(x, axes=(1,)), domains[-1](0, 3), torch=NO_ELEMENTS),
     ]
 
 
@@ -513,6 +538,30 @@ TABLE: dict[str, list[Case]] = {
         case(lambda x: ag.std(x, axis=1, correction=1), real(2, 3)),
         case(lambda x: ag.std(x, axis=1, correction=1.5), real(2, 3), torch="torch takes whole corrections only"),
     ],
+    # Fourier transforms
+    **{f"fft.{name}": of_a_transform(getattr(ag.fft, name), real, compl) for name in ("fft", "ifft")},
+    **{f"fft.{name}": of_a_transform(getattr(ag.fft, name), real) for name in ("rfft", "ihfft")},
+    **{
+        f"fft.{name}": [
+            *of_a_transform(f, compl),
+            case(lambda x, f=f: f(x, n=5), real(3)),
+            case(lambda x, f=f: f(x, n=1), compl(1)),
+            case(lambda x, f=f: f(x, n=2), compl(2)),
+        ]
+        for name, f in (("irfft", ag.fft.irfft), ("hfft", ag.fft.hfft))
+    },
+    **{f"fft.{name}": of_transforms(getattr(ag.fft, name), real, compl) for name in ("fftn", "ifftn")},
+    "fft.rfftn": of_transforms(ag.fft.rfftn, real),
+    "fft.irfftn": of_transforms(ag.fft.irfftn, compl),
+    **{
+        f"fft.{name}": [
+            case(lambda x, f=f: f(x), real(5)),
+            case(lambda x, f=f: f(x, axes=-1), compl(2, 3)),
+            case(lambda x, f=f: f(x, axes=(0, 1)), real(2, 3, 2)),
+            case(lambda x, f=f: f(x), real(0, 2)),
+        ]
+        for name, f in (("fftshift", ag.fft.fftshift), ("ifftshift", ag.fft.ifftshift))
+    },
     # Networks
     **{f"functional.{name}": of_one(getattr(F, name), real) for name in ("exp", "sin", "cos", "tanh")},
     "functional.log": of_one(F.log, positive),
@@ -555,7 +604,7 @@ NO_DERIVATIVE = {
     *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     *("arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "nextafter"),
     *("ones", "ones_like", "zeros", "zeros_like", "broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype"),
-    "result_type",
+    *("result_type", "fft.fftfreq", "fft.rfftfreq"),
 }
 
 

@@ -138,6 +138,24 @@ def _allclose(ag: Namespace, a: Any, b: Any, rtol: float = 1e-05, atol: float = 
     return bool(ag.all(_isclose(ag, a, b, rtol, atol)))
 
 
+def _transform(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, n: Any = None, axis: int = -1, norm: Any = None) -> Any:
+        return getattr(ag.fft, name)(a, n=n, axis=axis, norm=norm or "backward")
+
+    return call
+
+
+def _transforms(name: str, all_axes: Any) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, s: Any = None, axes: Any = all_axes, norm: Any = None) -> Any:
+        return getattr(ag.fft, name)(a, s=s, axes=axes, norm=norm or "backward")
+
+    return call
+
+
+def _shift(name: str) -> Callable[..., Any]:
+    return lambda ag, x, axes=None: getattr(ag.fft, name)(x, axes=axes)
+
+
 FUNCTIONS: dict[Any, Counterpart] = {
     **{getattr(np, name): _STANDARD_NAMES.get(name, name) for name in _SAME_NAME if hasattr(np, name)},
     **{getattr(np, name): _reduction(name) for name in ("mean", "max", "min", "any", "all", "count_nonzero")},
@@ -188,4 +206,8 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.allclose: _allclose,
     np.array_equal: lambda ag, a1, a2: np.shape(a1) == np.shape(a2) and bool(ag.all(ag.equal(a1, a2))),
     np.result_type: "result_type",
+    **{getattr(np.fft, name): _transform(name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{getattr(np.fft, name): _transforms(name, None) for name in ("fftn", "ifftn", "rfftn", "irfftn")},
+    **{getattr(np.fft, f"{name}2"): _transforms(f"{name}n", (-2, -1)) for name in ("fft", "ifft", "rfft", "irfft")},
+    **{getattr(np.fft, name): _shift(name) for name in ("fftshift", "ifftshift")},
 }
