@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import fft, functional, losses, nn, optim, random, scalar, testing
+from . import fft, functional, linalg, losses, nn, optim, random, scalar, testing
 from ._errors import (
     AgradError,
     BackendUnavailableError,
@@ -270,6 +270,7 @@ __all__ = [
     "keep_graph",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "log",
     "log1p",

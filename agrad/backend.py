@@ -299,7 +299,7 @@ DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float32", "float64", "complex64", "complex128"),
 )
-EXTENSIONS = ("fft",)
+EXTENSIONS = ("fft", "linalg")
 """The standard's extensions: namespaces inside the namespace."""
 _CONSTANTS = (*DTYPES, "e", "inf", "nan", "newaxis", "pi")
 _PYTHON_DTYPES = {bool: "bool", int: "int64", complex: "complex128"}
