@@ -10,9 +10,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from . import functional, losses, nn, optim, random, scalar, testing
+from . import fft, functional, linalg, losses, nn, optim, random, scalar, testing
 from ._errors import (
     AgradError,
+    AxisError,
     BackendUnavailableError,
     ConversionError,
     DeviceError,
@@ -214,6 +215,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AgradError",
+    "AxisError",
     "BackendUnavailableError",
     "ConversionError",
     "DTypeError",
@@ -277,6 +279,7 @@ __all__ = [
     "expand_dims",
     "expm1",
     "eye",
+    "fft",
     "finfo",
     "flip",
     "floor",
@@ -304,6 +307,7 @@ __all__ = [
     "keep_graph",
     "less",
     "less_equal",
+    "linalg",
     "linearize",
     "linspace",
     "log",

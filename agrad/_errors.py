@@ -28,6 +28,10 @@ class ShapeError(AgradError, ValueError):
     """Shapes that do not fit."""
 
 
+class AxisError(ShapeError, IndexError):
+    """An axis that an array has not."""
+
+
 class OperandError(AgradError, ValueError):
     """Values that an operation does not take."""
 

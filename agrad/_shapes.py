@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable
 from math import prod
 
-from ._errors import ShapeError
+from ._errors import AxisError, ShapeError
 from ._typing import Array, Namespace, Shape
 
 Axis = int | tuple[int, ...] | None
@@ -28,7 +28,7 @@ def normalize_axis(function: str, axis: int, ndim: int) -> int:
     except TypeError:
         raise TypeError(f"{function}: an axis is an integer, not {axis!r}") from None
     if not -ndim <= number < ndim:
-        raise ShapeError(f"{function}: axis {axis} is out of bounds for an array of {ndim} dimensions")
+        raise AxisError(f"{function}: axis {axis} is out of bounds for an array of {ndim} dimensions")
     return number % ndim
 
 

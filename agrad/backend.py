@@ -299,6 +299,9 @@ DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float32", "float64", "complex64", "complex128"),
 )
+EXTENSIONS = ("fft", "linalg")
+"""The standard's extensions: namespaces inside the namespace."""
+_CONSTANTS = (*DTYPES, "e", "inf", "nan", "newaxis", "pi")
 _PYTHON_DTYPES = {bool: "bool", int: "int64", complex: "complex128"}
 
 
@@ -332,25 +335,32 @@ class Functions:
     __array_api_version__: ClassVar[str] = API_VERSIONS[-1]
     """The newest version of the standard."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, extension: str = "") -> None:
         self._device = device
+        self._prefix = f"{extension}." if extension else ""
 
     def __getattr__(self, name: str) -> Any:
-        function = self.registered.get(name)
+        full = self._prefix + name
+        function = self.registered.get(full)
+        value: Any
         if function is not None:
-            value = partial(function, device=self._device.name) if name in self.creating else function
-        elif name in DTYPES or name in ("e", "inf", "nan", "newaxis", "pi"):
+            value = partial(function, device=self._device.name) if full in self.creating else function
+        elif name in EXTENSIONS and not self._prefix:
+            value = Functions(self._device, name)
+        elif name in _CONSTANTS and not self._prefix:
             value = getattr(self._device.xp, name)
         else:
-            raise AttributeError(f"agrad has no function {name!r}")
+            raise AttributeError(f"agrad has no function {full!r}")
         self.__dict__[name] = value
         return value
 
     def __dir__(self) -> list[str]:
-        return sorted({*self.registered, *DTYPES, "e", "inf", "nan", "newaxis", "pi"})
+        if self._prefix:
+            return sorted(name.removeprefix(self._prefix) for name in self.registered if name.startswith(self._prefix))
+        return sorted({*[name for name in self.registered if "." not in name], *EXTENSIONS, *_CONSTANTS})
 
     def __repr__(self) -> str:
-        return f"<agrad functions on {self._device.name}>"
+        return f"<agrad {self._prefix.replace('.', ' ')}functions on {self._device.name}>"
 
 
 class GenericBackend(Backend):

@@ -93,6 +93,7 @@ STEPS = "a slice of torch has no negative step"
 MIXED = "the standard has no index that mixes integer arrays with slices"
 LEFT = "an array of array-api-strict refuses a Tensor as its right operand"
 EMPTY = "torch warns of no degrees of freedom where there is no result either"
+NO_ELEMENTS = "the Fourier transforms of torch refuse arrays without elements"
 PROMOTION = "the operator @ of torch does not promote real numbers to complex ones"
 
 
@@ -146,6 +147,72 @@ def over_axes(
         case(reduced(1, False), domain(0, 3), **empty_unsupported),
         case(reduced(None, False), domain()),
         case(reduced(None, True), domain(3, 3)),
+    ]
+
+
+def regular(*shape: int) -> np.ndarray:
+    """Square matrices, the last axis twice, far from singular ones and with distinct singular values."""
+    return real(*shape, shape[-1]) / 2 + np.diag(np.arange(2.0, shape[-1] + 2) * 1.5)
+
+
+def tall(m: int, n: int) -> np.ndarray:
+    """A matrix of full rank."""
+    return real(m, n) / 2 + np.eye(m, n) * np.arange(2.0, n + 2)
+
+
+def spread(n: int) -> np.ndarray:
+    """A matrix whose eigenvalues are real and far from each other."""
+    return real(n, n) / 4 + np.diag(np.arange(1.0, n + 1) ** 2)
+
+
+def adjoint(x: Tensor) -> Tensor:
+    return ag.conj(x.mT)
+
+
+def projected(vectors: Tensor, k: int) -> Tensor:
+    """The projection onto all but the first k columns, whatever basis, sign and phase they have."""
+    rest = vectors[..., :, k:]
+    return rest @ adjoint(rest)
+
+
+def of_lines(vectors: Tensor, rows: Tensor) -> Tensor:
+    """The projections onto each column, and the sizes in a matrix: whatever sign and phase there is."""
+    products = vectors[..., :, None, :] * ag.conj(vectors)[..., None, :, :]
+    return weighted([products, ag.abs(rows)])
+
+
+def of_eigen(values: Tensor, vectors: Tensor) -> Tensor:
+    products = vectors[..., :, None, :] * ag.conj(vectors)[..., None, :, :]
+    return weighted([values, products])
+
+
+def of_singular(u: Tensor, s: Tensor, vh: Tensor) -> Tensor:
+    k = s.shape[-1]
+    products = u[..., :, None, :k] * vh.mT[..., None, :, :k]
+    return weighted([s, products])
+
+
+def of_a_transform(function: Callable[..., Tensor], *domains: Callable[..., np.ndarray]) -> list[Case]:
+    """A Fourier transform along one axis: even and odd lengths, cut and padded, each norm, batches, an empty one."""
+    return [
+        *[case(lambda x: function(x), domain(n)) for domain in domains for n in (4, 3)],
+        *[case(lambda x, n=n: function(x, n=n), domain(4)) for domain in domains for n in (3, 6, 7)],
+        *[case(lambda x, norm=norm: function(x, n=4, norm=norm), domains[-1](3)) for norm in ("ortho", "forward")],
+        case(lambda x: function(x, axis=0, n=5), domains[0](3, 2)),
+        case(lambda x: function(x, axis=-2), domains[-1](2, 3, 1)),
+        case(lambda x: function(x), domains[-1](0, 3), torch=NO_ELEMENTS),
+    ]
+
+
+def of_transforms(function: Callable[..., Tensor], *domains: Callable[..., np.ndarray]) -> list[Case]:
+    """A Fourier transform along several axes."""
+    return [
+        *[case(lambda x: function(x), domain(3, 4)) for domain in domains],
+        *[case(lambda x: function(x, s=(2, 5)), domain(2, 3, 3)) for domain in domains],
+        *[case(lambda x, norm=norm: function(x, norm=norm), domains[-1](2, 3)) for norm in ("ortho", "forward")],
+        case(lambda x: function(x, axes=(-1, 0)), domains[0](2, 1, 3)),
+        case(lambda x: function(x, axes=(1,), s=(5,)), domains[-1](2, 3)),
+        case(lambda x: function(x, axes=(1,)), domains[-1](0, 3), torch=NO_ELEMENTS),
     ]
 
 
@@ -580,6 +647,162 @@ TABLE: dict[str, list[Case]] = {
         case(lambda x: ag.std(x, axis=1, correction=1), real(2, 3)),
         case(lambda x: ag.std(x, axis=1, correction=1.5), real(2, 3), torch="torch takes whole corrections only"),
     ],
+    # Fourier transforms
+    **{f"fft.{name}": of_a_transform(getattr(ag.fft, name), real, compl) for name in ("fft", "ifft")},
+    **{f"fft.{name}": of_a_transform(getattr(ag.fft, name), real) for name in ("rfft", "ihfft")},
+    **{
+        f"fft.{name}": [
+            *of_a_transform(f, compl),
+            case(lambda x, f=f: f(x, n=5), real(3)),
+            case(lambda x, f=f: f(x, n=1), compl(1)),
+            case(lambda x, f=f: f(x, n=2), compl(2)),
+        ]
+        for name, f in (("irfft", ag.fft.irfft), ("hfft", ag.fft.hfft))
+    },
+    **{f"fft.{name}": of_transforms(getattr(ag.fft, name), real, compl) for name in ("fftn", "ifftn")},
+    "fft.rfftn": of_transforms(ag.fft.rfftn, real),
+    "fft.irfftn": of_transforms(ag.fft.irfftn, compl),
+    **{
+        f"fft.{name}": [
+            case(lambda x, f=f: f(x), real(5)),
+            case(lambda x, f=f: f(x, axes=-1), compl(2, 3)),
+            case(lambda x, f=f: f(x, axes=(0, 1)), real(2, 3, 2)),
+            case(lambda x, f=f: f(x), real(0, 2)),
+        ]
+        for name, f in (("fftshift", ag.fft.fftshift), ("ifftshift", ag.fft.ifftshift))
+    },
+    # Linear algebra, the extension
+    "linalg.matmul": [case(ag.linalg.matmul, real(2, 3), real(3, 2))],
+    "linalg.matrix_transpose": [case(ag.linalg.matrix_transpose, real(2, 3))],
+    "linalg.tensordot": [case(ag.linalg.tensordot, real(2, 3), real(2, 3))],
+    "linalg.vecdot": [case(ag.linalg.vecdot, compl(3), compl(3))],
+    "linalg.outer": [case(ag.linalg.outer, real(2), real(3)), case(ag.linalg.outer, compl(2), real(0))],
+    "linalg.cross": [
+        case(ag.linalg.cross, real(3), real(3)),
+        case(ag.linalg.cross, real(2, 3), compl(3)),
+        case(lambda x, y: ag.linalg.cross(x, y, axis=0), real(3, 2), real(3, 2)),
+        case(ag.linalg.cross, real(0, 3), real(3)),
+    ],
+    "linalg.diagonal": [
+        *[case(lambda x, k=k: ag.linalg.diagonal(x, offset=k), real(3, 4)) for k in (0, 1, 3, 4, -1, -2, -3)],
+        case(ag.linalg.diagonal, compl(2, 3, 2)),
+        case(ag.linalg.diagonal, real(0, 2)),
+    ],
+    "linalg.trace": [
+        case(ag.linalg.trace, real(3, 3)),
+        case(lambda x: ag.linalg.trace(x, offset=-1), compl(2, 3, 2)),
+        case(lambda x: ag.linalg.trace(x * x, dtype="float64"), real(2, 3)),
+    ],
+    "linalg.matrix_power": [
+        *[case(lambda x, n=n: ag.linalg.matrix_power(x, n), regular(3)) for n in (0, 1, 2, 3, 5, -1, -2)],
+        case(lambda x: ag.linalg.matrix_power(x, 2), regular(2, 2) + 1j * real(2, 2, 2)),
+    ],
+    **{
+        f"linalg.{name}": [
+            case(f, regular(3)),
+            case(f, regular(1)),
+            case(f, regular(2, 3)),
+            case(f, regular(2, 2) + 1j * real(2, 2, 2)),
+            case(f, regular(0)),
+        ]
+        for name, f in (
+            ("det", ag.linalg.det),
+            ("inv", ag.linalg.inv),
+            ("slogdet", lambda x: weighted(ag.linalg.slogdet(x))),
+        )
+    },
+    "linalg.solve": [
+        case(ag.linalg.solve, regular(3), real(3, 2)),
+        case(ag.linalg.solve, regular(3), real(3)),
+        case(ag.linalg.solve, regular(2, 3), real(3)),
+        case(ag.linalg.solve, regular(2, 3), real(3, 1)),
+        case(ag.linalg.solve, regular(3), real(2, 3, 2)),
+        case(ag.linalg.solve, regular(3) + 1j * real(3, 3), compl(3)),
+        case(ag.linalg.solve, regular(3), compl(3, 2)),
+        case(ag.linalg.solve, regular(0), real(0, 2)),
+    ],
+    "linalg.pinv": [
+        case(ag.linalg.pinv, regular(3)),
+        case(ag.linalg.pinv, tall(4, 2)),
+        case(ag.linalg.pinv, tall(4, 2).T.copy()),
+        case(lambda x, y: ag.linalg.pinv(x @ y, rtol=1e-8), tall(4, 2), tall(3, 2).T.copy()),
+        case(ag.linalg.pinv, np.stack([tall(3, 2), tall(3, 2)])),
+        case(ag.linalg.pinv, tall(3, 2) + 1j * real(3, 2)),
+    ],
+    "linalg.cholesky": [
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x)), regular(3)),
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x), upper=True), regular(3)),
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x)), regular(2, 2)),
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x)), regular(3) + 1j * real(3, 3)),
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x), upper=True), regular(2) + 1j * real(2, 2)),
+        case(lambda x: ag.linalg.cholesky(x @ adjoint(x)), regular(0)),
+    ],
+    "linalg.qr": [
+        *[case(lambda x: weighted(ag.linalg.qr(x)), data) for data in (regular(3), tall(4, 2), tall(4, 2).T.copy())],
+        case(lambda x: weighted(ag.linalg.qr(x)), regular(2, 2)),
+        case(lambda x: ag.linalg.qr(x)[0], tall(3, 2)),
+        case(lambda x: ag.linalg.qr(x)[1], tall(3, 2)),
+        case(lambda x: projected(ag.linalg.qr(x, mode="complete")[0], 2), tall(4, 2)),
+        case(lambda x: weighted(ag.linalg.qr(x, mode="complete")), tall(4, 2).T.copy()),
+        case(lambda x: of_lines(*ag.linalg.qr(x)), tall(3, 2) + 1j * real(3, 2)),
+    ],
+    "linalg.eigh": [
+        case(lambda x: of_eigen(*ag.linalg.eigh(x + adjoint(x))), regular(3)),
+        case(lambda x: ag.linalg.eigh(x + adjoint(x))[0], regular(3)),
+        case(lambda x: projected(ag.linalg.eigh(x + adjoint(x))[1], 1), regular(3)),
+        case(lambda x: of_eigen(*ag.linalg.eigh(x + adjoint(x))), regular(2, 2)),
+        case(lambda x: of_eigen(*ag.linalg.eigh(x + adjoint(x))), regular(3) + 1j * real(3, 3)),
+        case(lambda x: of_eigen(*ag.linalg.eigh(x + adjoint(x))), regular(0)),
+    ],
+    "linalg.eigvalsh": [
+        case(lambda x: ag.linalg.eigvalsh(x + adjoint(x)), regular(3)),
+        case(lambda x: ag.linalg.eigvalsh(x + adjoint(x)), regular(2, 2)),
+        case(lambda x: ag.linalg.eigvalsh(x + adjoint(x)), regular(3) + 1j * real(3, 3)),
+    ],
+    "linalg.eig": [
+        case(lambda x: of_eigen(*ag.linalg.eig(x)), spread(3)),
+        case(lambda x: ag.linalg.eig(x)[0], np.array([[1.0, -2.0], [3.0, 1.5]])),
+        case(lambda x: of_eigen(*ag.linalg.eig(x)), np.stack([spread(2), spread(2)])),
+        case(lambda x: of_eigen(*ag.linalg.eig(x)), spread(3) + 0.3j * real(3, 3)),
+    ],
+    "linalg.eigvals": [
+        case(ag.linalg.eigvals, spread(3)),
+        case(ag.linalg.eigvals, spread(2) + 0.3j * real(2, 2)),
+    ],
+    "linalg.svd": [
+        *[
+            case(lambda x, full=full: of_singular(*ag.linalg.svd(x, full_matrices=full)), data)
+            for data in (regular(3), tall(4, 2), tall(4, 2).T.copy(), np.stack([tall(3, 2), tall(3, 2)]))
+            for full in (False, True)
+        ],
+        case(lambda x: projected(ag.linalg.svd(x)[0], 2), tall(4, 2)),
+        case(lambda x: projected(adjoint(ag.linalg.svd(x)[2]), 2), tall(4, 2).T.copy()),
+        case(lambda x: ag.linalg.svd(x)[1], tall(3, 2)),
+        case(lambda x: of_singular(*ag.linalg.svd(x)), tall(3, 2) + 1j * real(3, 2)),
+        case(lambda x: of_singular(*ag.linalg.svd(x)), regular(2) + 1j * real(2, 2)),
+    ],
+    "linalg.svdvals": [
+        case(ag.linalg.svdvals, tall(4, 2)),
+        case(ag.linalg.svdvals, regular(2, 2)),
+        case(ag.linalg.svdvals, tall(3, 2).T + 1j * real(2, 3)),
+    ],
+    "linalg.vector_norm": [
+        *over_axes(ag.linalg.vector_norm)[:-2],
+        case(ag.linalg.vector_norm, compl(2, 3)),
+        *[
+            case(lambda x, p=p: ag.linalg.vector_norm(x, ord=p, axis=-1), real(2, 3))
+            for p in (0, 1, 1.5, 2, 3, float("inf"), -float("inf"), -1)
+        ],
+        case(lambda x: ag.linalg.vector_norm(x, ord=3, keepdims=True), compl(2, 3)),
+    ],
+    "linalg.matrix_norm": [
+        *[
+            case(lambda x, p=p: ag.linalg.matrix_norm(x, ord=p), tall(3, 2))
+            for p in ("fro", "nuc", 1, -1, 2, -2, float("inf"), -float("inf"))
+        ],
+        case(lambda x: ag.linalg.matrix_norm(x, ord=2, keepdims=True), regular(2, 2)),
+        case(lambda x: ag.linalg.matrix_norm(x, keepdims=True), compl(2, 3, 2)),
+    ],
     # Networks
     **{f"functional.{name}": of_one(getattr(F, name), real) for name in ("exp", "sin", "cos", "tanh")},
     "functional.log": of_one(F.log, positive),
@@ -622,7 +845,7 @@ NO_DERIVATIVE = {
     *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
     *("arange", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "nextafter"),
     *("ones", "ones_like", "zeros", "zeros_like", "broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype"),
-    *("result_type", "__array_namespace_info__"),
+    *("result_type", "__array_namespace_info__", "fft.fftfreq", "fft.rfftfreq", "linalg.matrix_rank"),
 }
 
 

@@ -25,6 +25,16 @@ def creating(function: F) -> F:
     return public(function)
 
 
+def public_in(extension: str) -> Callable[[F], F]:
+    """Register a function of one of the standard's extensions, as `public` does for the namespace itself."""
+
+    def register(function: F) -> F:
+        Functions.registered[f"{extension}.{function.__name__}"] = function
+        return function
+
+    return register
+
+
 def tensor(x: Any, like: Tensor | None = None) -> Tensor:
     """`x` as a Tensor: arrays are wrapped, not copied; numbers go to the device, and take the dtype, of `like`."""
     if isinstance(x, Tensor):

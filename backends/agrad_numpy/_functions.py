@@ -232,6 +232,52 @@ def _allclose(ag: Namespace, a: Any, b: Any, rtol: float = 1e-05, atol: float = 
     return bool(ag.all(_isclose(ag, a, b, rtol, atol)))
 
 
+def _transform(name: str) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, n: Any = None, axis: int = -1, norm: Any = None) -> Any:
+        return getattr(ag.fft, name)(a, n=n, axis=axis, norm=norm or "backward")
+
+    return call
+
+
+def _transforms(name: str, all_axes: Any) -> Callable[..., Any]:
+    def call(ag: Namespace, a: Any, s: Any = None, axes: Any = all_axes, norm: Any = None) -> Any:
+        return getattr(ag.fft, name)(a, s=s, axes=axes, norm=norm or "backward")
+
+    return call
+
+
+def _shift(name: str) -> Callable[..., Any]:
+    return lambda ag, x, axes=None: getattr(ag.fft, name)(x, axes=axes)
+
+
+def _of_linalg(name: str) -> Callable[..., Any]:
+    return lambda ag, *args, **options: getattr(ag.linalg, name)(*args, **options)
+
+
+def _matrix_axes(ag: Namespace, a: Any, axis1: int, axis2: int) -> Any:
+    """The two axes moved to the end."""
+    return ag.moveaxis(ag.asarray(a), (axis1, axis2), (-2, -1))
+
+
+def _diagonal(ag: Namespace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return ag.linalg.diagonal(_matrix_axes(ag, a, axis1, axis2), offset=offset)
+
+
+def _trace(ag: Namespace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
+    return ag.linalg.trace(_matrix_axes(ag, a, axis1, axis2), offset=offset, dtype=dtype)
+
+
+def _norm(ag: Namespace, x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    x = ag.asarray(x)
+    if axis is None and ord is not None:
+        axis = tuple(range(x.ndim))
+    axes = axis if axis is None or isinstance(axis, tuple) else (axis,)
+    if axes is None or len(axes) == 1 or (len(axes) == 2 and ord is None):
+        return ag.linalg.vector_norm(x, axis=axes, keepdims=bool(keepdims), ord=2 if ord is None else ord)
+    y = ag.linalg.matrix_norm(_matrix_axes(ag, x, *axes), ord=ord, keepdims=bool(keepdims))
+    return ag.moveaxis(y, (-2, -1), axes) if keepdims else y
+
+
 FUNCTIONS: dict[Any, Counterpart] = {
     **{getattr(np, name): _STANDARD_NAMES.get(name, name) for name in _SAME_NAME if hasattr(np, name)},
     **{getattr(np, name): _reduction(name) for name in ("mean", "max", "min", "any", "all", "count_nonzero")},
@@ -323,4 +369,22 @@ FUNCTIONS: dict[Any, Counterpart] = {
     np.allclose: _allclose,
     np.array_equal: lambda ag, a1, a2: np.shape(a1) == np.shape(a2) and bool(ag.all(ag.equal(a1, a2))),
     np.result_type: "result_type",
+    np.cross: lambda ag, a, b, *, axis=-1: ag.linalg.cross(a, b, axis=axis),
+    np.diagonal: _diagonal,
+    np.trace: _trace,
+    np.linalg.norm: _norm,
+    np.linalg.qr: lambda ag, a, mode="reduced": ag.linalg.qr(a, mode=mode),
+    np.linalg.svd: lambda ag, a, full_matrices=True: ag.linalg.svd(a, full_matrices=full_matrices),
+    **{
+        getattr(np.linalg, name): _of_linalg(name)
+        for name in (
+            *("cholesky", "cross", "det", "diagonal", "eig", "eigh", "eigvals", "eigvalsh", "inv", "matmul"),
+            *("matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "outer", "pinv", "slogdet"),
+            *("solve", "svdvals", "tensordot", "trace", "vecdot", "vector_norm"),
+        )
+    },
+    **{getattr(np.fft, name): _transform(name) for name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")},
+    **{getattr(np.fft, name): _transforms(name, None) for name in ("fftn", "ifftn", "rfftn", "irfftn")},
+    **{getattr(np.fft, f"{name}2"): _transforms(f"{name}n", (-2, -1)) for name in ("fft", "ifft", "rfft", "irfft")},
+    **{getattr(np.fft, name): _shift(name) for name in ("fftshift", "ifftshift")},
 }

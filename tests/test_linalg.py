@@ -1,0 +1,88 @@
+"""agrad.linalg: values, graphs, corners and messages. Its derivatives are in test_rules.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import agrad as ag
+from agrad import GraphError, ShapeError, Tensor
+
+X = np.array([[2.0, -0.5, 0.25], [0.75, 3.0, -1.0], [0.1, 0.4, 1.5]])
+
+
+def test_decompositions_multiply_to_what_they_decompose(device):
+    x = Tensor(X[:, :2], device=device)
+    for mode in ("reduced", "complete"):
+        q, r = ag.linalg.qr(x, mode=mode)
+        np.testing.assert_allclose((q @ r).numpy(), X[:, :2], rtol=1e-12)
+    u, s, vh = ag.linalg.svd(x, full_matrices=False)
+    np.testing.assert_allclose(((u * s) @ vh).numpy(), X[:, :2], rtol=1e-12)
+    assert [part.shape for part in ag.linalg.svd(x)] == [(3, 3), (2,), (2, 2)]
+    q, r = ag.linalg.qr(Tensor(X[:2], device=device))
+    np.testing.assert_allclose((q @ r).numpy(), X[:2], rtol=1e-12)
+    w, v = ag.linalg.eig(Tensor(X, device=device))
+    np.testing.assert_allclose(((v * w) @ ag.linalg.inv(v)).numpy(), X, rtol=1e-12, atol=1e-12)
+
+
+def test_the_namespace_of_a_device_has_the_extension(device):
+    functions = Tensor(1.0, device=device)._device.functions
+    assert functions.linalg is functions.linalg and functions.linalg.matmul is ag.matmul
+    assert {"svd", "matmul", "vector_norm"} <= set(dir(functions.linalg))
+    assert int(functions.linalg.matrix_rank(Tensor(X, device=device))) == 3
+
+
+@pytest.mark.parametrize("f", [lambda x: ag.linalg.svd(x)[1], lambda x: ag.linalg.qr(x)[1]])
+def test_a_decomposition_in_a_kept_graph(f):
+    x = Tensor(X)
+    with ag.keep_graph():
+        y = f(x).sum()
+    y.backward()
+    gradient = x.grad
+    tensor = y
+    while tensor.prevs:
+        tensor = tensor.prevs[0].prev
+    assert tensor is x
+    y.backward()
+    np.testing.assert_array_equal(x.grad, gradient)
+    x.gradient_update(lr=0.1)
+    with pytest.raises(GraphError, match="parameters were updated"):
+        y.backward()
+
+
+def test_the_outputs_have_gradients_of_their_own():
+    _, s, _ = ag.linalg.svd(Tensor(X))
+    (s * s).sum().backward()
+    np.testing.assert_allclose(s.grad, 2 * s.value)
+
+
+def test_the_gradient_of_a_singular_determinant_raises():
+    x = Tensor([[1.0, 2.0], [2.0, 4.0]])
+    y = ag.linalg.det(x)
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        y.backward()
+
+
+def test_equal_values_leave_no_nan():
+    x = Tensor(np.eye(3))
+    for f in (ag.linalg.svd, ag.linalg.eigh, ag.linalg.eig):
+        ag.real(ag.sum(f(x)[0])).backward()
+        assert np.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize(
+    ("called", "error", "message"),
+    [
+        (lambda x: ag.linalg.inv(x[:2]), ShapeError, r"linalg.inv: square matrices are needed, not .* \(2, 3\)"),
+        (lambda x: ag.linalg.svd(x[0]), ShapeError, r"linalg.svd: matrices are needed, not .* \(3,\)"),
+        (lambda x: ag.linalg.outer(x, x), ShapeError, "linalg.outer: two vectors are needed"),
+        (lambda x: ag.linalg.cross(x[:, :2], x[:, :2]), ShapeError, "linalg.cross: lengths 2 and 2"),
+        (lambda x: ag.linalg.solve(x, x[:2]), ShapeError, "linalg.solve: matrices of shape"),
+        (lambda x: ag.linalg.qr(x, mode="raw"), ValueError, "linalg.qr: mode is 'reduced' or 'complete'"),
+        (lambda x: ag.linalg.matrix_norm(x, ord=3), ValueError, "linalg.matrix_norm: ord is 'fro', 'nuc'"),
+        (lambda x: ag.linalg.cholesky(-x), ValueError, r"cholesky\(.* on device 'cpu': .*positive definite"),
+    ],
+)
+def test_messages(called, error, message):
+    with pytest.raises(error, match=message):
+        called(Tensor(X))
