@@ -8,9 +8,9 @@ networks, `agrad.grad` and friends for functions of arrays.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import fft, functional, linalg, losses, nn, optim, random, scalar, testing
+from . import fft, functional, linalg, losses, nn, optim, random
 from ._errors import (
     AgradError,
     AxisError,
@@ -194,6 +194,12 @@ from .transforms import (
     vjp,
 )
 
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import plot as plot
+    from . import scalar as scalar
+    from . import testing as testing
+
 __version__ = "0.1.0"
 __array_api_version__ = Functions.__array_api_version__
 
@@ -205,10 +211,10 @@ pi = 3.141592653589793
 
 
 def __getattr__(name: str) -> Any:
-    """The default device's dtypes, and the modules about data on the host: made when they are asked for."""
+    """The default device's dtypes, and the modules that not every program needs: made when they are asked for."""
     if name in DTYPES:
         return getattr(find_device("cpu").xp, name)
-    if name in ("datasets", "plot"):
+    if name in ("datasets", "plot", "scalar", "testing"):
         return import_module(f"agrad.{name}")
     raise AttributeError(f"module 'agrad' has no attribute {name!r}")
 

@@ -14,13 +14,14 @@ from ._errors import OperandError, ShapeError, diagnose
 from ._graph import Primitive
 from ._shapes import Axis, normalize_axes, normalize_axis
 from ._tensor import Tensor, binary, cast, floating, reduce, unary, wrap
+from ._typing import Shape
 from .ops._arguments import public_in, same_device, tensor
 from .ops.creation import eye
 from .ops.data_types import result_type
 from .ops.elementwise import abs as absolute
 from .ops.elementwise import conj, real, sign
 from .ops.linear_algebra import matmul, tensordot, vecdot
-from .ops.manipulation import concat, matrix_transpose, roll
+from .ops.manipulation import broadcast_shapes, concat, matrix_transpose, roll
 from .ops.searching import where
 from .ops.statistical import max as largest
 from .ops.statistical import min as smallest
@@ -259,8 +260,18 @@ def solve(x1: Any, x2: Any, /) -> Tensor:
     dtype = result_type(x1, x2)
     x1, x2 = cast(x1, dtype), cast(x2, dtype)
     if x2.ndim == 1:
-        return binary(rules.solve, x1, x2.reshape((-1, 1)))[..., 0]
-    return binary(rules.solve, x1, x2)
+        return _solved(x1, x2.reshape((-1, 1)))[..., 0]
+    return _solved(x1, x2)
+
+
+def _solved(x1: Tensor, x2: Tensor) -> Tensor:
+    """`solve` with the same axes before the matrices on both sides, which not every library broadcasts."""
+    stacks = broadcast_shapes(x1.shape[:-2], x2.shape[:-2])
+    return binary(rules.solve, _stack_of(x1, stacks), _stack_of(x2, stacks))
+
+
+def _stack_of(x: Tensor, stacks: Shape) -> Tensor:
+    return x if x.shape[:-2] == stacks else x.broadcast_to((*stacks, *x.shape[-2:]))
 
 
 @public
