@@ -61,7 +61,10 @@ class Backend(ABC):
         """`array` as a numpy.ndarray on the host; it may share memory."""
 
     def format(self, array: Array, prefix: str) -> str:
-        """The elements of a host array as text for a repr whose lines begin under the end of `prefix`."""
+        """The elements of a host array as text for a repr whose lines begin under the end of `prefix`.
+
+        Asked of the host's backend alone: all others print through `to_numpy`, so they need none.
+        """
         raise NotImplementedError(f"device kind '{self.kind}' prints through the host")
 
     @abstractmethod

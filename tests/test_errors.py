@@ -166,3 +166,10 @@ def test_a_failed_operation_leaves_its_operands_as_they_were(device):
     assert x.is_leaf and x.shape == (2,)
     (x * x).sum().backward()
     np.testing.assert_array_equal(Tensor(x.grad).numpy(), [2.0, 4.0])
+
+
+@pytest.mark.parametrize("kind", [IndexError, ValueError, ShapeError])
+def test_an_axis_out_of_bounds_is_what_numpy_makes_of_it(kind):
+    with pytest.raises(ag.AxisError, match=r"^sum: axis 3 is out of bounds for an array of 1 dimensions$") as raised:
+        ag.sum(Tensor([1.0]), axis=3)
+    assert isinstance(raised.value, kind)
