@@ -55,8 +55,8 @@ def _list(options: Namespace) -> int:
     for workload in WORKLOADS:
         print(f"{workload.name}: {workload.title}")
         for peer in workload.peers:
-            state = version_of(peer.library) if peer.is_installed() else "not installed"
-            print(f"  {peer.name:14} {peer.label:26} {peer.library} {state}")
+            state = version_of(peer.library) if peer.is_installed() else f"{', '.join(peer.missing())} not installed"
+            print(f"  {peer.name:14} {peer.label:38} {peer.library} {state}")
     return 0
 
 

@@ -36,6 +36,10 @@ class Disagreement(Exception):
     """Contestants that do not compute what the reference computes; there is no point in timing those."""
 
 
+class Unavailable(Exception):
+    """A contestant whose library is installed and still cannot take part here; the message says why, in a few words."""
+
+
 def check(contestants: Mapping[str, Contestant], expected: Outcome, steps: int, tolerance: float) -> None:
     """Run every contestant once and raise Disagreement, naming all that are off by more than the relative tolerance."""
     faults = []

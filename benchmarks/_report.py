@@ -31,12 +31,13 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Row:
-    """One peer: what it is, and the seconds per step that it took in each round (none if it is not installed)."""
+    """One peer: what it is, and the seconds per step that it took in each round, or why there are none."""
 
     name: str
     label: str
     version: str | None
     seconds: tuple[float, ...] = ()
+    absence: str = ""
 
     @property
     def microseconds(self) -> float | None:
@@ -80,8 +81,8 @@ class Report:
         )
 
     def _cells(self, row: Row, bases: Iterable[str]) -> list[str]:
-        if row.version is None:
-            return [row.label, "not installed", "", *("" for _ in bases)]
+        if not row.seconds:
+            return [row.label, row.absence, "", *("" for _ in bases)]
         ratios = [self.ratio(row, base) for base in bases]
         return [row.label, row.version, _figure(row.microseconds), *("" if r is None else str(r) for r in ratios)]
 
@@ -109,7 +110,9 @@ class Report:
             settings=data["settings"],
             machine=Machine(**data["machine"]),
             bases=tuple(data["bases"]),
-            rows=tuple(Row(r["name"], r["label"], r["version"], tuple(r["seconds"])) for r in data["rows"]),
+            rows=tuple(
+                Row(r["name"], r["label"], r["version"], tuple(r["seconds"]), r["absence"]) for r in data["rows"]
+            ),
         )
 
 

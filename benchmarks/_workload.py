@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from benchmarks._environment import Machine, is_installed, version_of
-from benchmarks._measure import Contestant, Outcome, check, interleave
+from benchmarks._measure import Contestant, Outcome, Unavailable, check, interleave
 from benchmarks._report import Report, Row
 
 
@@ -27,7 +27,7 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Peer:
-    """One row of a workload: the library that it needs, and where its contestant is found ("package.module:Class").
+    """One row of a workload: its library, where its contestant is found ("package.module:Class"), what else it needs.
 
     The contestant's class is called with the problem. Its module imports the library, so it is itself imported only
     when it is about to run.
@@ -37,13 +37,18 @@ class Peer:
     label: str
     library: str
     contestant: str
+    needs: tuple[str, ...] = ()
+
+    def missing(self) -> list[str]:
+        """The libraries that it needs and that are not installed."""
+        return [library for library in (self.library, *self.needs) if not is_installed(library)]
 
     def is_installed(self) -> bool:
-        """Whether the library that it needs is there."""
-        return is_installed(self.library)
+        """Whether all that it needs is there."""
+        return not self.missing()
 
     def enter(self, problem: Problem) -> Contestant:
-        """This peer's contestant, ready to run."""
+        """This peer's contestant, ready to run; raises Unavailable where its library cannot do the problem here."""
         contestant: Contestant = pkgutil.resolve_name(self.contestant)(problem)
         return contestant
 
@@ -54,6 +59,15 @@ def positive(text: str) -> int:
     if number < 1:
         raise ArgumentTypeError(f"{number} is not positive")
     return number
+
+
+def add_device(parser: ArgumentParser) -> None:
+    """Declare the option that says where the arrays live."""
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        help="where agrad's arrays live; on CUDA the peers that see the card use it too (default: %(default)s)",
+    )
 
 
 def _no_options(parser: ArgumentParser) -> None:
@@ -89,8 +103,16 @@ class Workload:
 
     def report(self, problem: Problem, peers: Sequence[Peer], rounds: int) -> Report:
         """Check the peers that are installed against what is expected, time them, and list the others as missing."""
-        present = [peer for peer in peers if peer.is_installed()]
-        contestants = {peer.name: peer.enter(problem) for peer in present}
+        contestants: dict[str, Contestant] = {}
+        absent: dict[str, str] = {}
+        for peer in peers:
+            try:
+                if peer.is_installed():
+                    contestants[peer.name] = peer.enter(problem)
+                else:
+                    absent[peer.name] = f"{', '.join(peer.missing())} not installed"
+            except Unavailable as error:
+                absent[peer.name] = str(error)
         check(contestants, problem.expected(), problem.steps, self.tolerance)
         seconds = interleave(contestants, problem.steps, rounds)
         return Report(
@@ -101,9 +123,9 @@ class Workload:
             machine=Machine.here(),
             bases=self.bases,
             rows=tuple(
-                Row(peer.name, peer.label, version_of(peer.library), seconds[peer.name])
-                if peer in present
-                else Row(peer.name, peer.label, version=None)
+                Row(peer.name, peer.label, None, absence=absent[peer.name])
+                if peer.name in absent
+                else Row(peer.name, peer.label, version_of(peer.library), seconds[peer.name])
                 for peer in peers
             ),
         )

@@ -20,7 +20,9 @@ from benchmarks._report import Ratio, Report, Row
 from benchmarks._workload import Peer, Problem, Workload
 from benchmarks.reference import spiral_numpy
 from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads.black_scholes import BlackScholesProblem
 from benchmarks.workloads.imports import ImportProblem
+from benchmarks.workloads.mlp import MlpProblem
 from benchmarks.workloads.overhead import PHASES, ChainProblem
 from benchmarks.workloads.scalar import ScalarProblem
 from benchmarks.workloads.spiral import SPIRAL, SpiralProblem
@@ -31,6 +33,8 @@ ROOT = Path(__file__).parent.parent
 
 SMALL_PROBLEMS: dict[str, list[Problem]] = {
     "spiral": [SpiralProblem.draw()],
+    "mlp": [MlpProblem.draw((12, 7, 5), batch=9)],
+    "black-scholes": [BlackScholesProblem.draw(100)],
     "scalar": [ScalarProblem.draw(samples=8, hidden=4)],
     "overhead": [ChainProblem(np.array([0.5, -1.25, 2.0]), 50, phase) for phase in PHASES],
     "import": [ImportProblem()],
@@ -257,13 +261,15 @@ def test_all_wrong_peers_are_named() -> None:
 def test_a_missing_peer_is_listed() -> None:
     report = toy(GOOD, MISSING).report(Counting(), toy(GOOD, MISSING).peers, rounds=2)
     assert [row.name for row in report.rows] == ["numpy", "good", "missing"]
-    assert report.rows[-1] == Row("missing", "a missing one", version=None)
-    assert report.to_markdown().splitlines()[-1] == "| a missing one | not installed |  |  |"
+    assert report.rows[-1] == Row(
+        "missing", "a missing one", version=None, absence="surely_not_installed not installed"
+    )
+    assert report.to_markdown().splitlines()[-1] == "| a missing one | surely_not_installed not installed |  |  |"
 
 
 def test_a_missing_base_leaves_its_column_empty() -> None:
     seconds = (1e-6, 3e-6, 2e-6)
-    rows = (Row("a", "A", "1.0", seconds), Row("b", "B", None))
+    rows = (Row("a", "A", "1.0", seconds), Row("b", "B", None, absence="not here"))
     report = Report(
         "toy", "counting", "step", {"kind": "counting"}, Machine("cpu", 2, "os", "python"), ("a", "b"), rows
     )
@@ -276,7 +282,7 @@ def test_a_missing_base_leaves_its_column_empty() -> None:
         "| peer | version | µs per step | ratio to A | ratio to B |\n"
         "| --- | --- | ---: | ---: | ---: |\n"
         "| A | 1.0 | 2.00 | 1.00 (1.00-1.00) |  |\n"
-        "| B | not installed |  |  |  |"
+        "| B | not here |  |  |  |"
     )
 
 

@@ -19,6 +19,12 @@ from benchmarks.workloads.scalar import ScalarProblem
 Node = Any  # a number or an array of some library that takes part in its graph
 
 
+def card(device: str) -> int | None:
+    """The number of the CUDA card that one of agrad's device names means; None if it is another kind of device."""
+    kind, _, number = device.partition(":")
+    return int(number or 0) if kind == "cuda" else None
+
+
 class ScalarModel:
     """Section 13.5's ScalarNetwork. A subclass names the functions; the library's Model, mixed in, adds the update."""
 
