@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import Contestant, Outcome
+from benchmarks._measure import Contestant, Outcome, Unavailable
 from benchmarks.workloads.imports import ImportProblem
 from benchmarks.workloads.overhead import ChainProblem
 from benchmarks.workloads.scalar import ScalarProblem
@@ -101,7 +101,12 @@ def deep_recursion(depth: int = 1_000_000) -> Iterator[None]:
 class Chain(Contestant):
     """The chain of additions. A subclass says how it is built, differentiated and read."""
 
+    longest: int | None = None
+    """With more nodes it takes too long to wait for; None if nothing does."""
+
     def __init__(self, problem: ChainProblem) -> None:
+        if self.longest is not None and problem.steps > self.longest:
+            raise Unavailable(f"left out beyond {self.longest:,}")
         self.problem = problem
 
     @abstractmethod

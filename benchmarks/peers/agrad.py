@@ -18,6 +18,7 @@ from agrad.special import ndtr
 from benchmarks._measure import Contestant, Outcome
 from benchmarks.peers import _bases
 from benchmarks.workloads.black_scholes import BlackScholesProblem
+from benchmarks.workloads.memory import MemoryProblem
 from benchmarks.workloads.mlp import MlpProblem
 from benchmarks.workloads.scalar import ScalarProblem
 from benchmarks.workloads.spiral import SpiralProblem
@@ -194,6 +195,61 @@ class RepeatedMlp(CompiledMlp):
         self.loss = float(self.step.repeat(steps, self.xs, self.ys)[-1])
 
 
+class DeepPerceptron(Model):
+    """Hidden layers with relu, and logits."""
+
+    def __init__(self, layers: list[tuple[Tensor, Tensor]]) -> None:
+        self.layers = layers
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits of all samples at once."""
+        for matrix, bias in self.layers[:-1]:
+            x = relu(x @ matrix + bias)
+        matrix, bias = self.layers[-1]
+        return x @ matrix + bias
+
+
+class Memory(_Training):
+    """The chapter's training of the deep perceptron."""
+
+    loss_function = staticmethod(cross_entropy)
+
+    def __init__(self, problem: MemoryProblem) -> None:
+        self.problem = problem
+        self.rate = problem.rate
+        self.xs = ag.asarray(problem.x())
+        self.ys = ag.asarray(problem.labels())
+
+    def reset(self) -> None:
+        """A new model with the initial weights."""
+        pairs = self.problem.weights()
+        self.model = DeepPerceptron([(Tensor(matrix), Tensor(bias)) for matrix, bias in pairs])
+
+    def outcome(self) -> Outcome:
+        """The last loss, the first and the last matrix."""
+        first, last = (self.model.layers[position][0].numpy() for position in (0, -1))
+        return {"loss": np.asarray(self.loss), "first": first, "last": last}
+
+
+class CompiledMemory(Memory):
+    """The same step, compiled; the loop begins with the calls that record it."""
+
+    def run(self, steps: int) -> None:
+        """One call a step."""
+        model, rate = self.model, self.rate
+
+        @compile
+        def step(xs: Tensor, ys: Tensor) -> Tensor:
+            loss = cross_entropy(model(xs), ys)
+            loss.backward()
+            model.gradient_update(rate)
+            return loss
+
+        for _ in range(steps):
+            loss = step(self.xs, self.ys)
+        self.loss = float(loss)
+
+
 class BlackScholes(Contestant):
     """The formula, and `ag.grad` of it."""
 
@@ -285,7 +341,13 @@ class Chain(_bases.Chain):
 
     def start(self) -> None:
         """A new leaf."""
-        self.y = self.x = Tensor(self.problem.x)
+        self.y = self.x = Tensor(self.problem.x, device=self.problem.device)
+
+    def run(self, steps: int) -> None:
+        """The phases that are to be timed."""
+        super().run(steps)
+        if self.x.device != "cpu":
+            _wait(self.y)
 
     def forward(self, length: int) -> None:
         """One Tensor a node, of which only the last is held."""
@@ -300,11 +362,11 @@ class Chain(_bases.Chain):
 
     def value(self) -> np.ndarray:
         """The last sum."""
-        return self.y.value
+        return self.y.numpy()
 
     def gradient(self) -> np.ndarray:
         """The leaf's gradient."""
-        return self.x.grad
+        return Tensor(self.x.grad).numpy()
 
 
 class Import(_bases.Command):

@@ -16,7 +16,7 @@ from benchmarks.workloads.spiral import SpiralProblem
 
 def _device(device: str) -> Any:
     """JAX's own device for one of agrad's device names: the card, or the CPU."""
-    # By default each call on the CPU hands its work to a second thread: that is not one thread, and slower.
+    # By default each call on the CPU hands its work to a second thread: that is not one thread, and twice as slow.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     card = _bases.card(device)
     if card is None:
@@ -31,9 +31,8 @@ class Spiral(Contestant):
     """The loss, its gradient and the update in one `jax.jit`, waited for after each step as a loop that logs would."""
 
     def __init__(self, problem: SpiralProblem) -> None:
-        # By default each call hands its work to a second thread: that is not one thread, and twice as slow here.
-        jax.config.update("jax_cpu_enable_async_dispatch", False)
         self.problem = problem
+        self.device = _device(problem.device)
         rate, epsilon = problem.rate, problem.epsilon
 
         def loss(weights: tuple[jax.Array, ...], xs: jax.Array, ys: jax.Array) -> jax.Array:
@@ -50,13 +49,12 @@ class Spiral(Contestant):
 
         self.step = step
         with jax.enable_x64(True):
-            self.xs = jnp.asarray(problem.xs)
-            self.ys = jnp.asarray(problem.ys)
+            self.xs, self.ys = jax.device_put((problem.xs, problem.ys), self.device)
 
     def reset(self) -> None:
         """New arrays with the initial weights."""
         with jax.enable_x64(True):
-            self.weights = tuple(jnp.asarray(weight) for weight in self.problem.fresh_weights())
+            self.weights = jax.device_put(self.problem.fresh_weights(), self.device)
 
     def run(self, steps: int) -> None:
         """One call a step."""

@@ -7,9 +7,11 @@ import numpy as np
 
 from benchmarks._measure import Contestant, Outcome, Unavailable
 from benchmarks.peers import _bases
-from benchmarks.reference import black_scholes_numpy, mlp_numpy, spiral_numpy
+from benchmarks.reference import black_scholes_numpy, deep_numpy, mlp_numpy, spiral_numpy
 from benchmarks.workloads.black_scholes import BlackScholesProblem
+from benchmarks.workloads.memory import MemoryProblem
 from benchmarks.workloads.mlp import MlpProblem
+from benchmarks.workloads.overhead import ChainProblem
 from benchmarks.workloads.spiral import SpiralProblem
 
 
@@ -100,6 +102,26 @@ class MlpInPlace(Mlp):
         _wait(self.np)
 
 
+class Memory(Contestant):
+    """By hand, with a new array for every result."""
+
+    def __init__(self, problem: MemoryProblem) -> None:
+        self.problem = problem
+        self.x, self.labels = problem.x(), problem.labels()
+
+    def reset(self) -> None:
+        """The initial weights."""
+        self.weights = self.problem.weights()
+
+    def run(self, steps: int) -> None:
+        """Train."""
+        self.loss = deep_numpy.train(self.x, self.labels, self.weights, self.problem.rate, steps)
+
+    def outcome(self) -> Outcome:
+        """The last loss, the first and the last matrix."""
+        return {"loss": np.asarray(self.loss), "first": self.weights[0][0], "last": self.weights[-1][0]}
+
+
 class BlackScholes(Contestant):
     """The chain rule by hand, with a new array for every result."""
 
@@ -150,9 +172,18 @@ class BlackScholesClosedForm(BlackScholes):
 class Chain(_bases.Chain):
     """The additions without any graph: as many forward as backward."""
 
+    def __init__(self, problem: ChainProblem) -> None:
+        super().__init__(problem)
+        self.np = _library(problem.device)
+
     def start(self) -> None:
         """Start at x."""
-        self.y = self.x = self.problem.x
+        self.y = self.x = self.np.asarray(self.problem.x)
+
+    def run(self, steps: int) -> None:
+        """The phases that are to be timed."""
+        super().run(steps)
+        _wait(self.np)
 
     def forward(self, length: int) -> None:
         """One addition a node."""
@@ -163,7 +194,7 @@ class Chain(_bases.Chain):
 
     def backward(self) -> None:
         """Every node hands its cotangent on to y, where it stays the same, and to x, where it is added up."""
-        cotangent = np.ones_like(self.x)
+        cotangent = self.np.ones_like(self.x)
         gradient = cotangent
         for _ in range(self.problem.steps):
             gradient = gradient + cotangent
@@ -171,11 +202,11 @@ class Chain(_bases.Chain):
 
     def value(self) -> np.ndarray:
         """The last sum."""
-        return self.y
+        return _host(self.np, self.y)
 
     def gradient(self) -> np.ndarray:
         """How often x is in it."""
-        return self.dx
+        return _host(self.np, self.dx)
 
 
 class Import(_bases.Command):

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks._measure import Contestant, Outcome, Unavailable
 from benchmarks.peers import _bases
 from benchmarks.workloads.black_scholes import BlackScholesProblem
+from benchmarks.workloads.memory import MemoryProblem
 from benchmarks.workloads.mlp import MlpProblem
 from benchmarks.workloads.overhead import ChainProblem
 from benchmarks.workloads.spiral import SpiralProblem
@@ -34,14 +35,15 @@ class Spiral(Contestant):
     """The chapter's formulas, and plain gradient descent under `no_grad`."""
 
     def __init__(self, problem: SpiralProblem) -> None:
-        torch.set_num_threads(1)
         self.problem = problem
-        self.xs = torch.tensor(problem.xs)
-        self.ys = torch.tensor(problem.ys)
+        self.device = _device(problem.device)
+        self.xs = torch.tensor(problem.xs, device=self.device)
+        self.ys = torch.tensor(problem.ys, device=self.device)
 
     def reset(self) -> None:
         """New leaves with the initial weights."""
-        self.weights = [torch.tensor(weight, requires_grad=True) for weight in self.problem.fresh_weights()]
+        weights = self.problem.fresh_weights()
+        self.weights = [torch.tensor(weight, device=self.device, requires_grad=True) for weight in weights]
 
     def run(self, steps: int) -> None:
         """Forward, backward, update."""
@@ -56,6 +58,7 @@ class Spiral(Contestant):
                     weight -= rate * weight.grad
                     weight.grad = None
         self.loss = loss.item()
+        _wait(self.device)
 
     def outcome(self) -> Outcome:
         """The last loss and the weights."""
@@ -95,6 +98,45 @@ class Mlp(Contestant):
         """The last loss and the weights."""
         a, b, c, d = (weight.numpy(force=True) for weight in self.model.parameters())
         return {"loss": np.asarray(self.loss), "A": a.T, "b": b, "C": c.T, "d": d}
+
+
+class Memory(Contestant):
+    """Its own layers, loss and optimiser."""
+
+    traced = False
+
+    def __init__(self, problem: MemoryProblem) -> None:
+        torch.set_num_threads(1)
+        self.problem = problem
+        self.x = torch.from_numpy(problem.x())
+        self.labels = torch.from_numpy(problem.labels())
+
+    def reset(self) -> None:
+        """A new model with the initial weights."""
+        modules: list[torch.nn.Module] = []
+        for matrix, bias in self.problem.weights():
+            layer = Linear(*matrix.shape)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(matrix.T))
+                layer.bias.copy_(torch.from_numpy(bias))
+            modules += [layer, ReLU()]
+        self.model = Sequential(*modules[:-1])
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.problem.rate)
+
+    def run(self, steps: int) -> None:
+        """Forward, backward, update."""
+        model, x, labels, optimizer = self.model, self.x, self.labels, self.optimizer
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = cross_entropy(model(x), labels)
+            loss.backward()
+            optimizer.step()
+        self.loss = loss.item()
+
+    def outcome(self) -> Outcome:
+        """The last loss, the first and the last matrix."""
+        first, last = (layer.weight.numpy(force=True).T for layer in (self.model[0], self.model[-1]))
+        return {"loss": np.asarray(self.loss), "first": first, "last": last}
 
 
 class BlackScholes(Contestant):
@@ -138,13 +180,20 @@ class BlackScholes(Contestant):
 class Chain(_bases.Chain):
     """The additions on tensors."""
 
+    traced = False
+
     def __init__(self, problem: ChainProblem) -> None:
-        torch.set_num_threads(1)
         super().__init__(problem)
+        self.device = _device(problem.device)
 
     def start(self) -> None:
         """A new leaf."""
-        self.y = self.x = torch.tensor(self.problem.x, requires_grad=True)
+        self.y = self.x = torch.tensor(self.problem.x, device=self.device, requires_grad=True)
+
+    def run(self, steps: int) -> None:
+        """The phases that are to be timed."""
+        super().run(steps)
+        _wait(self.device)
 
     def forward(self, length: int) -> None:
         """One tensor a node, of which only the last is held."""
@@ -163,4 +212,4 @@ class Chain(_bases.Chain):
 
     def gradient(self) -> np.ndarray:
         """The leaf's gradient."""
-        return self.x.grad.numpy()
+        return self.x.grad.numpy(force=True)

@@ -2,10 +2,12 @@
 
 from benchmarks._workload import Workload
 from benchmarks.workloads.black_scholes import BLACK_SCHOLES
+from benchmarks.workloads.chain import CHAIN
 from benchmarks.workloads.imports import IMPORT
+from benchmarks.workloads.memory import MEMORY
 from benchmarks.workloads.mlp import MLP
 from benchmarks.workloads.overhead import OVERHEAD
 from benchmarks.workloads.scalar import SCALAR
 from benchmarks.workloads.spiral import SPIRAL
 
-WORKLOADS: tuple[Workload, ...] = (SPIRAL, MLP, BLACK_SCHOLES, SCALAR, OVERHEAD, IMPORT)
+WORKLOADS: tuple[Workload, ...] = (SPIRAL, MLP, BLACK_SCHOLES, SCALAR, OVERHEAD, CHAIN, MEMORY, IMPORT)
