@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 SMALL_PROBLEMS: dict[str, list[Problem]] = {
     "spiral": [SpiralProblem.draw()],
+    "capture": [replace(SpiralProblem.draw(), steps=2)],
     "scalar": [ScalarProblem.draw(samples=8, hidden=4)],
     "overhead": [ChainProblem(np.array([0.5, -1.25, 2.0]), 50, phase) for phase in PHASES],
     "import": [ImportProblem()],
