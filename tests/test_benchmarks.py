@@ -38,6 +38,7 @@ ROOT = Path(__file__).parent.parent
 
 SMALL_PROBLEMS: dict[str, list[Problem]] = {
     "spiral": [SpiralProblem.draw()],
+    "capture": [replace(SpiralProblem.draw(), steps=2)],
     "mlp": [MlpProblem.draw((12, 7, 5), batch=9)],
     "black-scholes": [BlackScholesProblem.draw(100)],
     "scalar": [ScalarProblem.draw(samples=8, hidden=4)],

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agrad.backend import Body, Device
+from agrad.backend import SIGNS, Body, Device
 
 from ._together import Together, together
 
@@ -50,15 +50,6 @@ _POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
 _REDUCING = {"sum": np.add, "max": np.maximum, "min": np.minimum}
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
-_SYMBOLS = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.pow: "**",
-    operator.floordiv: "//",
-    operator.mod: "%",
-}
 _SMALL = 1 << 16
 """Bytes up to which another call costs more than the memory that it looks at."""
 _LINE = 64
@@ -295,8 +286,8 @@ class _Writer:
         if not out.shape and op.function is operator.neg:
             self.assign(out, f"-{self.value(args[0])}")
             return True
-        if not out.shape and op.function in _SYMBOLS and len(args) == 2:
-            self.assign(out, f"{self.value(args[0])} {_SYMBOLS[op.function]} {self.value(args[1])}")
+        if not out.shape and op.function in SIGNS and len(args) == 2:
+            self.assign(out, f"{self.value(args[0])} {SIGNS[op.function]} {self.value(args[1])}")
             return True
         if op.name == "multiply" and self.outer(args, out):
             return True
@@ -502,7 +493,7 @@ class _Writer:
     def host(self, op: Any) -> str:
         """Arithmetic of the host's numbers."""
         args = [self.value(arg) for arg in op.args]
-        symbol = _SYMBOLS.get(op.function)
+        symbol = SIGNS.get(op.function)
         return f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.plain(op)
 
     # Names -----------------------------------------------------------------------------------------------------------

@@ -125,6 +125,24 @@ class RepeatedSpiral(CompiledSpiral):
         self.loss = float(self.step.repeat(steps)[-1])
 
 
+class CapturedSpiral(Spiral):
+    """The same step, compiled anew for each step: every call is a first one."""
+
+    def run(self, steps: int) -> None:
+        """Capture, and never replay."""
+        model, xs, ys, rate = self.model, self.xs, self.ys, self.rate
+
+        def step() -> Tensor:
+            loss = binary_cross_entropy(model(xs), ys)
+            loss.backward()
+            model.gradient_update(rate)
+            return loss
+
+        for _ in range(steps):
+            loss = compile(step)()
+        self.loss = float(loss)
+
+
 class Perceptron(Model):
     """One hidden layer with relu, and logits."""
 

@@ -1,4 +1,4 @@
-"""JAX: the whole step compiled by XLA, called once a step."""
+"""JAX: the whole step compiled by XLA, called once a step or inside a loop that is compiled too."""
 
 from typing import Any
 
@@ -40,14 +40,14 @@ class Spiral(Contestant):
             p = jax.nn.sigmoid(jnp.tanh(jnp.tanh(xs @ a) @ b) @ c)
             return -(ys * jnp.log(p + epsilon) + (1 - ys) * jnp.log(1 - p + epsilon)).mean()
 
-        @jax.jit
         def step(
             weights: tuple[jax.Array, ...], xs: jax.Array, ys: jax.Array
         ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
             value, gradients = jax.value_and_grad(loss)(weights, xs, ys)
             return value, tuple(w - rate * g for w, g in zip(weights, gradients, strict=True))
 
-        self.step = step
+        self.plain_step = step
+        self.step = jax.jit(step)
         with jax.enable_x64(True):
             self.xs, self.ys = jax.device_put((problem.xs, problem.ys), self.device)
 
@@ -68,6 +68,32 @@ class Spiral(Contestant):
     def outcome(self) -> Outcome:
         """The last loss and the weights."""
         return dict(zip("ABC", map(np.asarray, self.weights), strict=True), loss=np.asarray(self.loss))
+
+
+class ScannedSpiral(Spiral):
+    """The same step inside `lax.scan`, which records the losses: all steps in one call."""
+
+    def __init__(self, problem: SpiralProblem) -> None:
+        super().__init__(problem)
+        step = self.plain_step
+
+        def loop(
+            weights: tuple[jax.Array, ...], xs: jax.Array, ys: jax.Array, steps: int
+        ) -> tuple[tuple[jax.Array, ...], jax.Array]:
+            def turn(weights: tuple[jax.Array, ...], _: None) -> tuple[tuple[jax.Array, ...], jax.Array]:
+                loss, weights = step(weights, xs, ys)
+                return weights, loss
+
+            return jax.lax.scan(turn, weights, length=steps)
+
+        self.loop = jax.jit(loop, static_argnums=3)
+
+    def run(self, steps: int) -> None:
+        """One call, compiled for this number of steps when it is first made."""
+        with jax.enable_x64(True):
+            self.weights, losses = self.loop(self.weights, self.xs, self.ys, steps)
+            jax.block_until_ready(self.weights)
+        self.loss = losses[-1]
 
 
 Weights = dict[str, jax.Array]

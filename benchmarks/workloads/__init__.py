@@ -2,6 +2,7 @@
 
 from benchmarks._workload import Workload
 from benchmarks.workloads.black_scholes import BLACK_SCHOLES
+from benchmarks.workloads.capture import CAPTURE
 from benchmarks.workloads.chain import CHAIN
 from benchmarks.workloads.imports import IMPORT
 from benchmarks.workloads.memory import MEMORY
@@ -10,4 +11,4 @@ from benchmarks.workloads.overhead import OVERHEAD
 from benchmarks.workloads.scalar import SCALAR
 from benchmarks.workloads.spiral import SPIRAL
 
-WORKLOADS: tuple[Workload, ...] = (SPIRAL, MLP, BLACK_SCHOLES, SCALAR, OVERHEAD, CHAIN, MEMORY, IMPORT)
+WORKLOADS: tuple[Workload, ...] = (SPIRAL, CAPTURE, MLP, BLACK_SCHOLES, SCALAR, OVERHEAD, CHAIN, MEMORY, IMPORT)

@@ -70,6 +70,7 @@ SPIRAL = Workload(
         Peer("compiled", "agrad compiled, one call a step", "agrad", "benchmarks.peers.agrad:CompiledSpiral"),
         Peer("repeated", "agrad compiled, all steps in one call", "agrad", "benchmarks.peers.agrad:RepeatedSpiral"),
         Peer("jax", "JAX jit, one call a step", "jax", "benchmarks.peers.jax:Spiral"),
+        Peer("scan", "JAX lax.scan, all steps in one call", "jax", "benchmarks.peers.jax:ScannedSpiral"),
         Peer("torch", "PyTorch eager", "torch", "benchmarks.peers.torch:Spiral"),
         Peer("mygrad", "MyGrad", "mygrad", "benchmarks.peers.mygrad:Spiral"),
         Peer("autograd", "HIPS autograd", "autograd", "benchmarks.peers.autograd:Spiral"),
