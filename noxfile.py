@@ -70,6 +70,10 @@ def tests(session: nox.Session, backend: str) -> None:
     arguments = on_backend(session, backend)
     if backend == "numpy" and not session.posargs:  # a chosen part of the tests covers only a part
         arguments += ["--cov", "--cov-report=term", "--cov-fail-under=95"]
+    if backend == "cupy":
+        session.env["AGRAD_CUDA_ON_CPU_RECORD"] = str(recorded_kernels(session))
+        if not session.posargs:  # all tests: what an older version of them used is not to be in the record
+            shutil.rmtree(recorded_kernels(session), ignore_errors=True)
     session.run("pytest", *arguments, *session.posargs)
 
 
@@ -142,13 +146,25 @@ def wheel(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("backend", [nox.param(name, id=name) for name in ("numpy", "strict")])
+@nox.parametrize("backend", [nox.param(name, id=name) for name in ("numpy", "strict", "cupy")])
 def conformance(session: nox.Session, backend: str) -> None:
     """Run the Array API's official suite on agrad and on its backend; fail where agrad is worse on any test."""
     prepare(session)
     checkout = array_api_tests(session)
     session.install("-e", ".[test]", "-r", str(checkout / "requirements.txt"))
+    if backend == "cupy":
+        cupy_or_harness(session)
     session.run("python", "-m", "tests.conformance", backend, str(checkout), *session.posargs)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Compile the kernels that `tests(cupy)` used on the harness with the real NVRTC, for GPUs of four generations."""
+    prepare(session)
+    if driver_cuda_version() is not None:
+        session.skip("tests(cupy) runs on the GPU of this machine, for which NVRTC compiles its kernels")
+    install_harness(session)
+    session.run("python", "-m", "tests.cuda_on_cpu.nvrtc", str(recorded_kernels(session)), *session.posargs)
 
 
 @nox.session
@@ -225,13 +241,24 @@ def cupy_or_harness(session: nox.Session) -> list[str]:
         with missing(session, f"pip cannot install {package} here"):
             session.install(package)
         return []
-    if not sys.platform.startswith("linux") or shutil.which("g++") is None:
-        session.skip("no GPU here, and the harness that runs CuPy on the CPU needs Linux and g++")
+    install_harness(session)
     session.log("no GPU here: CuPy runs on the CPU, with the harness in tests/cuda_on_cpu")
     with missing(session, "no GPU here, and the harness that runs CuPy on the CPU cannot be built"):
-        session.install("-r", "tests/cuda_on_cpu/requirements.txt")
         session.run("python", "-m", "tests.cuda_on_cpu.build")
     return ["-m", "not gpu"]
+
+
+def install_harness(session: nox.Session) -> None:
+    """Install what the harness needs; skip the session where it can't work."""
+    if not sys.platform.startswith("linux") or shutil.which("g++") is None:
+        session.skip("no GPU here, and the harness that runs CuPy on the CPU needs Linux and g++")
+    with missing(session, "no GPU here, and pip cannot install what the harness that runs CuPy on the CPU needs"):
+        session.install("-r", "tests/cuda_on_cpu/requirements.txt")
+
+
+def recorded_kernels(session: nox.Session) -> Path:
+    """Where `tests(cupy)` leaves the kernels that it used on the harness, for `kernels`."""
+    return Path(session.cache_dir).resolve() / "kernels"
 
 
 def driver_cuda_version() -> int | None:

@@ -42,21 +42,22 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests import standard
 
         config.pluginmanager.register(standard.Recorder())
-    if any(device.startswith("cuda") for device in _devices(config)):
-        config.stash[_PLACE] = _prepare_cuda()
+    numbers = [int(device.removeprefix("cuda:")) for device in _devices(config) if device.startswith("cuda:")]
+    if numbers:
+        config.stash[_PLACE] = _prepare_cuda(1 + max(numbers))
 
 
 _PLACE = pytest.StashKey[str]()
 
 
-def _prepare_cuda() -> str:
-    """Where CUDA tests run; brings in the harness where there is no GPU."""
+def _prepare_cuda(devices: int) -> str:
+    """Where CUDA tests run; brings in the harness, with so many devices, where there is no GPU."""
     from tests import cuda_on_cpu
 
     if cuda_on_cpu.real_gpu():
         return "a real GPU"
     try:
-        cuda_on_cpu.activate()
+        cuda_on_cpu.activate(devices)
     except cuda_on_cpu.HarnessUnavailable as reason:
         pytest.exit(f"no GPU here, and the harness that stands in for it can't be used: {reason}", returncode=3)
     return "real CuPy on the CPU (tests/cuda_on_cpu)"

@@ -16,6 +16,7 @@ from .comparison import differences, summary
 MODULES = {
     "numpy": ("array_api_compat.numpy", "agrad"),
     "strict": ("array_api_strict", "tests.conformance.agrad_on_strict"),
+    "cupy": ("tests.conformance.cupy_itself", "tests.conformance.agrad_on_cupy"),
 }
 """By backend: the module that it is itself, and agrad's namespace over it."""
 

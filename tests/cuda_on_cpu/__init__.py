@@ -15,13 +15,14 @@ import dataclasses
 import functools
 import importlib.machinery
 import importlib.util
+import json
 import os
 import pathlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ._build import Built, HarnessUnavailable, ensure_built
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Counters",
     "HarnessUnavailable",
+    "Launch",
     "activate",
     "compiled_kernels",
     "counters",
@@ -40,11 +42,14 @@ __all__ = [
     "memory_limit",
     "real_gpu",
     "reset_counters",
+    "tracing",
 ]
 
 
 # Names a directory in which every kernel is written down that CuPy asks for; nvrtc.py reads it.
 RECORD_VARIABLE = "AGRAD_CUDA_ON_CPU_RECORD"
+# Names a file to which every launch is written; see `Launch`.
+TRACE_VARIABLE = "AGRAD_CUDA_ON_CPU_TRACE"
 
 
 @dataclasses.dataclass
@@ -81,6 +86,31 @@ class Counters:
     """The highest value of `live_bytes`."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """One thing that a device was asked to do, as :func:`tracing` tells it."""
+
+    kind: Literal["kernel", "gemm", "library", "graph"]
+    """What it is counted as: one of `launches`, `gemms`, `library_calls` or `graph_launches`."""
+    name: str
+    """The kernel's name in CUDA, or the library's function: ``"cupy_multiply__float32_float_float32"``,
+    ``"cublasSgemm_v2"``."""
+    device: int
+    """The device that was current."""
+    stream: int
+    """The stream, 0 being the default one. Only kernels, products and graphs have it."""
+    grid: tuple[int, ...]
+    """How many blocks, in three numbers; empty for everything that is not a kernel."""
+    block: tuple[int, ...]
+    """How many threads a block has, likewise."""
+    shared_bytes: int
+    """How much shared memory was asked for at the launch."""
+    shape: tuple[int, ...]
+    """Of a product: m, n, k, and how many there are. cuBLAS goes by columns, so m is the last axis of the result."""
+    captured: bool
+    """True for a kernel that was recorded in a CUDA graph and has not run; it is not counted as a launch."""
+
+
 _EVENT_COUNTERS = tuple(field.name for field in dataclasses.fields(Counters))[:-2]
 
 
@@ -103,12 +133,13 @@ def is_active() -> bool:
     return _active is not None
 
 
-def activate(devices: int = 1) -> None:
+def activate(devices: int = 1, peer_access: bool = False) -> None:
     """Puts the stand-ins in place and imports CuPy onto them; a second call does nothing.
 
-    `devices` is the number of devices that CuPy will find. Raises :class:`HarnessUnavailable` where the harness
-    cannot work, a machine with a real GPU being one such place, and RuntimeError when CuPy has been imported
-    before: then its modules are bound to whatever libraries they found.
+    `devices` is the number of devices that CuPy will find, and `peer_access` says whether they may be let into each
+    other's memory; copies from one to another are possible in any case. Raises :class:`HarnessUnavailable`
+    where the harness cannot work, a machine with a real GPU being one such place, and RuntimeError when CuPy has been
+    imported before: then its modules are bound to whatever libraries they found.
     """
     global _active
     if _active is not None:
@@ -127,7 +158,10 @@ def activate(devices: int = 1) -> None:
     runtime = libraries[0]
     _declare(runtime)
     _lend_lapack(next(library for library in libraries if hasattr(library, "cuda_on_cpu_set_lapack")))
-    runtime.cuda_on_cpu_set_device_count(devices)
+    runtime.cuda_on_cpu_set_devices(devices, peer_access)
+    trace = os.environ.get(TRACE_VARIABLE)
+    if trace and not runtime.cuda_on_cpu_trace_to_file(os.fsencode(trace)):
+        raise HarnessUnavailable(f"cannot write the trace to {trace}")
     sys.meta_path.insert(0, _ReplacedModules(built))
 
     from . import _compiler, _thrust
@@ -168,6 +202,13 @@ def _declare(runtime: ctypes.PyDLL) -> None:
     runtime.cuda_on_cpu_set_peak.argtypes = [ctypes.c_int, ctypes.c_size_t]
     runtime.cuda_on_cpu_set_memory_limit.argtypes = [ctypes.c_int, ctypes.c_size_t]
     runtime.cuda_on_cpu_poison_allocation.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    runtime.cuda_on_cpu_set_devices.argtypes = [ctypes.c_int, ctypes.c_bool]
+    runtime.cuda_on_cpu_count_library_call.argtypes = [ctypes.c_char_p]
+    runtime.cuda_on_cpu_trace_to_file.argtypes = [ctypes.c_char_p]
+    runtime.cuda_on_cpu_trace_to_file.restype = ctypes.c_bool
+    runtime.cuda_on_cpu_start_trace.restype = ctypes.c_size_t
+    runtime.cuda_on_cpu_read_trace.argtypes = [ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
+    runtime.cuda_on_cpu_read_trace.restype = ctypes.c_size_t
 
 
 def _poison_allocations(runtime: ctypes.PyDLL) -> None:
@@ -255,6 +296,30 @@ def counting(device: int = 0) -> Iterator[Counters]:
             setattr(difference, name, getattr(after, name) - getattr(before, name))
         difference.peak_bytes = after.peak_bytes - before.live_bytes
         runtime.cuda_on_cpu_set_peak(device, max(before.peak_bytes, after.peak_bytes))
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[list[Launch]]:
+    """Writes down what is launched in a ``with`` block. The list that it gives is filled when the block ends.
+
+    The launches of all threads are in it, in the order in which they were made. Blocks can be nested.
+    """
+    runtime = _require_active().runtime
+    begin = runtime.cuda_on_cpu_start_trace()
+    launches: list[Launch] = []
+    try:
+        yield launches
+    finally:
+        length = runtime.cuda_on_cpu_read_trace(begin, None, 0) - begin
+        lines = ctypes.create_string_buffer(length)
+        runtime.cuda_on_cpu_read_trace(begin, lines, length)
+        runtime.cuda_on_cpu_stop_trace()
+        launches += map(_launch_of, lines.raw.decode().splitlines())
+
+
+def _launch_of(line: str) -> Launch:
+    fields = json.loads(line)
+    return Launch(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
 
 
 @contextlib.contextmanager

@@ -68,10 +68,12 @@ class StandIn:
     not_supported: int = 0
 
 
+DEVICE_SOURCES = ("cuda_driver.cpp", "cuda_runtime.cpp", "trace.cpp")
+
 # In the order in which they are loaded. Those without a client are only there because CuPy makes sure that the
 # libraries which its libraries need are found.
 STAND_INS = (
-    StandIn("libcuda.so.1", ("cuda_driver.cpp", "cuda_runtime.cpp"), "cupy_backends.cuda.api.runtime", "cuda", 801),
+    StandIn("libcuda.so.1", DEVICE_SOURCES, "cupy_backends.cuda.api.runtime", "cuda", 801),
     StandIn("libnvJitLink.so.13", ()),
     StandIn("libcublasLt.so.13", ()),
     StandIn("libcublas.so.13", ("cublas.cpp",), "cupy_backends.cuda.libs.cublas", "cublas", 15),
@@ -115,7 +117,7 @@ class Built:
 
     def kernel_command(self, source: pathlib.Path, output: pathlib.Path, options: Sequence[str]) -> list[str]:
         """The command that compiles one kernel; `options` are the ``-I`` and ``-D`` that CuPy asks for."""
-        include = [f"-I{path}" for path in (self.root, *_cupy_include_directories(), _cuda_include_directory())]
+        include = [f"-I{path}" for path in (self.root, *include_directories())]
         return [_compiler(), *KERNEL_FLAGS, "-shared", *include, *options, "-o", str(output), str(source)]
 
 
@@ -189,9 +191,11 @@ def _site_packages() -> pathlib.Path:
     return pathlib.Path(str(importlib.metadata.distribution(CUPY_DISTRIBUTION).locate_file("")))
 
 
-def _cupy_include_directories() -> list[pathlib.Path]:
-    include = _site_packages() / "cupy" / "_core" / "include"
-    return [include, *(include / "cupy" / "_cccl" / part for part in ("cub", "thrust", "libcudacxx"))]
+def include_directories() -> list[pathlib.Path]:
+    """Where a kernel's headers are: CuPy's own and CUDA's, all in wheels."""
+    cupy = _site_packages() / "cupy" / "_core" / "include"
+    bundled = [cupy / "cupy" / "_cccl" / part for part in ("cub", "thrust", "libcudacxx")]
+    return [cupy, *bundled, _cuda_include_directory()]
 
 
 def _extension_of_wheel(module: str) -> pathlib.Path:
@@ -315,7 +319,7 @@ def _precompiled(header: pathlib.Path) -> pathlib.Path:
 
 
 def _precompile(header: pathlib.Path) -> None:
-    include = [f"-I{path}" for path in (header.parent, *_cupy_include_directories(), _cuda_include_directory())]
+    include = [f"-I{path}" for path in (header.parent, *include_directories())]
     _run([_compiler(), *KERNEL_FLAGS, *include, "-x", "c++-header", header, "-o", _precompiled(header)])
 
 

@@ -52,6 +52,7 @@ class Kernel:
 
     source: str
     options: tuple[str, ...]
+    """All but those that say where headers are, which differ from machine to machine."""
     name_expressions: tuple[str, ...]
 
     def save(self, directory: pathlib.Path) -> None:
@@ -76,8 +77,7 @@ def translate(source: str, name_expressions: Sequence[str] = ()) -> tuple[str, d
     exports.update({symbol: expression for expression, symbol in mapping.items()})
     code = _INCLUDED.sub("", source)
     code = _DYNAMIC_SHARED.sub(r"\g<type>* \g<name> = (\g<type>*)cuda_on_cpu_dynamic_shared_memory;", code)
-    # The expression comes last because it may contain commas.
-    entries = [f"CUDA_ON_CPU_EXPORT({symbol}, {barriers}, ({exports[symbol]}))" for symbol in exports]
+    entries = [f"CUDA_ON_CPU_EXPORT({symbol}, {barriers}, {exports[symbol]})" for symbol in exports]
     return "\n".join(['#include "kernel_prelude.h"', code, *entries, ""]), mapping
 
 
@@ -98,7 +98,7 @@ class Compiler:
 
         def remember(source: str, options: tuple[str, ...], arch: Any, *args: Any, **kwargs: Any) -> Any:
             names = kwargs.get("name_expressions") or (args[3] if len(args) > 3 else None) or ()
-            kernel = Kernel(source, tuple(options), tuple(names))
+            kernel = Kernel(source, tuple(o for o in options if not o.startswith("-I")), tuple(names))
             if kernel not in self.requested:
                 self.requested[kernel] = None
                 if self._record:

@@ -8,6 +8,7 @@ They are skipped, too, where CuPy is not installed, where the harness cannot be 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import pathlib
 import subprocess
@@ -21,7 +22,7 @@ import numpy as np
 import pytest
 
 from tests import cuda_on_cpu
-from tests.cuda_on_cpu import HarnessUnavailable, _build, _compiler, counting, memory_limit, nvrtc
+from tests.cuda_on_cpu import HarnessUnavailable, Launch, _build, _compiler, counting, memory_limit, nvrtc, tracing
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -415,6 +416,96 @@ def test_counting_survives_an_exception(cp: Any) -> None:
     assert cost.launches == 1
 
 
+# ---- the trace ----
+
+
+def test_trace_of_a_kernel(cp: Any) -> None:
+    kernel = cp.RawKernel('extern "C" __global__ void traced(float* x) {}', "traced")
+    x, stream = cp.ones(3, dtype=cp.float32), cp.cuda.Stream()
+    with tracing() as launches, stream:
+        kernel((2, 3), (4, 5, 6), (x,), shared_mem=70)
+    assert launches == [
+        Launch(
+            kind="kernel",
+            name="traced",
+            device=0,
+            stream=stream.ptr,
+            grid=(2, 3, 1),
+            block=(4, 5, 6),
+            shared_bytes=70,
+            shape=(),
+            captured=False,
+        )
+    ]
+
+
+def test_trace_of_products(cp: Any) -> None:
+    x, y = cp.ones((3, 4), dtype=cp.float32), cp.ones((4, 5), dtype=cp.float32)
+    pairs = [(x, y), (x[0], y), (cp.ones((7, 3, 4)), cp.ones((7, 4, 5)))]
+    with tracing() as launches, cp.cuda.Stream() as stream:
+        for left, right in pairs:
+            left @ right
+    assert [launch.kind for launch in launches] == ["gemm"] * 3
+    assert [launch.shape for launch in launches] == [(5, 3, 4, 1), (5, 1, 4, 1), (5, 3, 4, 7)]
+    assert {launch.stream for launch in launches} == {stream.ptr}
+    assert launches[-1].name == "cublasGemmStridedBatchedEx"
+    assert launches[0].grid == launches[0].block == ()
+
+
+def test_trace_agrees_with_the_counters(cp: Any) -> None:
+    x = cp.asarray(sample("float64", (6, 6)))
+    with counting() as cost, tracing() as launches:
+        cp.linalg.solve(x + 9 * cp.eye(6), cp.tanh(x @ x))
+        cp.fft.fft(cp.sort(x, axis=0))
+        cp.random.default_rng(0).standard_normal(5)
+        cp.random.rand(3)
+    found = {kind: sum(launch.kind == kind for launch in launches) for kind in ("kernel", "gemm", "library", "graph")}
+    assert found == {
+        "kernel": cost.launches,
+        "gemm": cost.gemms,
+        "library": cost.library_calls,
+        "graph": cost.graph_launches,
+    }
+    assert {"thrust::sort", "cufftExecZ2Z", "standard_normal", "curandGenerateUniformDouble"} <= {
+        launch.name for launch in launches
+    }
+
+
+def test_trace_of_a_graph(cp: Any) -> None:
+    x = cp.ones(4)
+    with tracing() as launches, cp.cuda.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        cp.add(x, 1, out=x)
+        stream.end_capture().launch()
+    assert [(launch.kind, launch.captured) for launch in launches] == [("kernel", True), ("graph", False)]
+    assert x.get().tolist() == [2.0] * 4
+
+
+def test_trace_names_the_template(cp: Any) -> None:
+    code = "template <class T, int factor> __global__ void scale(T* x) { x[threadIdx.x] *= factor; }"
+    x = cp.ones(4)
+    with tracing() as launches:
+        module = cp.RawModule(code=code, name_expressions=["scale<double, 5>"])
+        module.get_function("scale<double, 5>")((1,), (4,), (x,))
+    assert [launch.name for launch in launches] == ["scale<double, 5>"]
+
+
+def test_traces_can_be_nested(cp: Any) -> None:
+    x = cp.ones(3)
+    with tracing() as outer:
+        x + x
+        with pytest.raises(ZeroDivisionError), tracing() as inner:
+            x * x
+            1 / 0  # noqa: B018
+        x - x
+    x + x
+    assert [launch.name.split("__")[0] for launch in inner] == ["cupy_multiply"]
+    assert [launch.name.split("__")[0] for launch in outer] == ["cupy_add", "cupy_multiply", "cupy_subtract"]
+    with tracing() as nothing:
+        pass
+    assert nothing == []
+
+
 # ---- what is refused, as a GPU refuses it ----
 
 
@@ -451,7 +542,10 @@ def test_host_memory_is_refused(cp: Any, capfd: pytest.CaptureFixture[str]) -> N
         wrong @ wrong
     with pytest.raises(cp.cuda.runtime.CUDARuntimeError, match="cudaErrorInvalidValue"):
         wrong.get()
-    assert "is not device memory" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "a kernel was given an array that is not in the memory of its device" in said
+    assert "a matrix product was given a matrix that is not in the memory of its device" in said
+    assert "is not device memory" in said
 
 
 def test_arrays_that_reach_beyond_their_allocation_are_refused(cp: Any) -> None:
@@ -558,6 +652,127 @@ except ValueError as error:
     assert second.startswith("The device where the array resides (1) is different from the current device (0)")
 
 
+def test_memory_of_another_device_is_refused(cp: Any) -> None:
+    code = """
+import tests.cuda_on_cpu
+tests.cuda_on_cpu.activate(devices=2)
+import cupy, cupy.cublas
+kernel = cupy.RawKernel('extern "C" __global__ void first(double* x) { *x = 7; }', "first")
+with cupy.cuda.Device(1):
+    x = cupy.ones((3, 3))
+    y = cupy.ones((3, 3))
+    x @ y
+def attempt(function):
+    try:
+        function()
+    except Exception as error:
+        print(type(error).__name__, error)
+    else:
+        print("done")
+attempt(lambda: kernel((1,), (1,), (x,)))
+attempt(lambda: cupy.cublas.gemm("N", "N", x, y))
+attempt(lambda: cupy.cuda.runtime.memcpyPeer(x.data.ptr, 0, y.data.ptr, 1, 8))
+attempt(lambda: cupy.cuda.runtime.memcpyPeer(x.data.ptr, 1, y.data.ptr, 0, 8))
+attempt(lambda: cupy.cuda.runtime.memcpyPeer(x.data.ptr, 1, y.data.ptr, 1, 8))
+attempt(lambda: cupy.cuda.runtime.deviceEnablePeerAccess(1))
+"""
+    of_kernel, of_gemm, *of_copies, of_access = run_python(code).strip().splitlines()
+    assert of_kernel.startswith("CUDADriverError CUDA_ERROR_ILLEGAL_ADDRESS")
+    assert "CUBLAS_STATUS_EXECUTION_FAILED" in of_gemm
+    assert of_copies == [*["CUDARuntimeError cudaErrorInvalidValue: invalid argument"] * 2, "done"]
+    assert of_access.startswith("CUDARuntimeError cudaErrorPeerAccessUnsupported: peer access is not supported")
+
+
+def test_copies_between_devices_are_counted(cp: Any) -> None:
+    code = """
+import tests.cuda_on_cpu
+from tests.cuda_on_cpu import counting
+tests.cuda_on_cpu.activate(devices=2)
+import cupy
+x = cupy.arange(5.0)
+with counting() as cost, counting(device=1) as there, cupy.cuda.Device(1):
+    y = cupy.asarray(x)
+print(y.device.id, y.get(), cost.device_to_device, cost.host_to_device, cost.device_to_host, cost.live_bytes)
+print(there.live_bytes > 0)
+"""
+    assert run_python(code).strip().splitlines() == ["1 [0. 1. 2. 3. 4.] 1 0 0 0", "True"]
+
+
+def test_devices_can_be_let_into_each_other(cp: Any) -> None:
+    code = """
+import tests.cuda_on_cpu
+from tests.cuda_on_cpu import tracing
+tests.cuda_on_cpu.activate(devices=2, peer_access=True)
+import cupy, warnings
+warnings.simplefilter("ignore")
+runtime = cupy.cuda.runtime
+print(runtime.deviceCanAccessPeer(0, 1), runtime.deviceCanAccessPeer(1, 1))
+with cupy.cuda.Device(1), tracing() as launches:
+    x = cupy.arange(3.0)
+print({launch.device for launch in launches})
+print(cupy.ones(3) + x)
+with cupy.cuda.Device(0):
+    runtime.deviceDisablePeerAccess(1)
+kernel = cupy.RawKernel('extern "C" __global__ void first(double* x) { *x = 7; }', "first")
+try:
+    kernel((1,), (1,), (x,))
+except cupy.cuda.driver.CUDADriverError as error:
+    print(error)
+"""
+    possible, devices, total, error = run_python(code).strip().splitlines()
+    assert (possible, devices, total) == ("1 0", "{1}", "[1. 2. 3.]")
+    assert error.startswith("CUDA_ERROR_ILLEGAL_ADDRESS")
+
+
+def test_trace_in_a_file(cp: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "trace"
+    monkeypatch.setenv("AGRAD_CUDA_ON_CPU_TRACE", str(file))
+    code = """
+import tests.cuda_on_cpu
+tests.cuda_on_cpu.activate()
+import cupy, cupy.cublas
+x = cupy.ones(3)
+with tests.cuda_on_cpu.tracing() as launches:
+    cupy.cublas.dot(x, x)
+print(launches[-1].name, launches[-1].shape)
+"""
+    assert run_python(code).strip() == "cublasDdot_v2 (1, 1, 3, 1)"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["kind"], line["name"]) for line in lines][-2:] == [("kernel", "cupy_fill"), ("gemm", "cublasDdot_v2")]
+    monkeypatch.setenv("AGRAD_CUDA_ON_CPU_TRACE", str(tmp_path / "nowhere" / "trace"))
+    code = """
+import tests.cuda_on_cpu
+try:
+    tests.cuda_on_cpu.activate()
+except tests.cuda_on_cpu.HarnessUnavailable as error:
+    print(error)
+"""
+    assert run_python(code).strip() == f"cannot write the trace to {tmp_path / 'nowhere' / 'trace'}"
+
+
+def test_no_toolkit_is_used(cp: Any) -> None:
+    code = """
+import tests.cuda_on_cpu
+tests.cuda_on_cpu.activate()
+import cupy
+x = cupy.ones((3, 3)) + cupy.eye(3)
+cupy.linalg.inv(x @ x), cupy.fft.fft(x), cupy.sort(x), cupy.random.default_rng(0).random(3)
+for line in open("/proc/self/maps"):
+    path = line.split(maxsplit=5)[-1].strip()
+    if ".so" in path:
+        print(path)
+"""
+    loaded = {pathlib.Path(line) for line in run_python(code).split()}
+    built = _build.ensure_built()
+    stand_ins = {path.name for path in built.libraries}
+    assert {path.parent for path in loaded if path.name in stand_ins} == {built.root}
+    of_cuda = {path for path in loaded if path.name.startswith(("libcu", "libnv"))}
+    assert {path.name for path in of_cuda} == stand_ins, "a library of a real CUDA was loaded"
+    command = built.kernel_command(pathlib.Path("kernel.cpp"), pathlib.Path("kernel.so"), ())
+    include = {pathlib.Path(part[2:]) for part in command if part.startswith("-I")}
+    assert all(path == built.root or _build._site_packages() in path.parents for path in include)
+
+
 def test_functions_want_an_active_harness() -> None:
     code = """
 import tests.cuda_on_cpu
@@ -656,8 +871,8 @@ def test_translation_finds_the_kernels() -> None:
     """
     code, names = _compiler.translate(source, ["a_template<float>"])
     assert names == {"a_template<float>": "expression_0"}
-    assert "CUDA_ON_CPU_EXPORT(wanted, true, (wanted))" in code
-    assert "CUDA_ON_CPU_EXPORT(expression_0, true, (a_template<float>))" in code
+    assert "CUDA_ON_CPU_EXPORT(wanted, true, wanted)" in code
+    assert "CUDA_ON_CPU_EXPORT(expression_0, true, a_template<float>)" in code
     assert "EXPORT(a_template" not in code and "EXPORT(in_a_comment" not in code
     assert "unsigned char* buffer = (unsigned char*)cuda_on_cpu_dynamic_shared_memory;" in code
     assert "cupy/complex.cuh" not in code
@@ -680,8 +895,14 @@ def test_kernels_compile_for_real_gpus(cp: Any, tmp_path: pathlib.Path) -> None:
         text=True,
     )
     assert done.returncode == 1, done.stderr
+    assert "2 kernels for sm_80, sm_120, by NVRTC 13.2" in done.stdout
     assert "2 of 4 compilations failed" in done.stdout
     assert "undeclared" in done.stdout
+
+
+def test_no_kernels_are_a_failure(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert nvrtc.main([str(tmp_path)]) == 1
+    assert capsys.readouterr().out.startswith(f"no kernels in {tmp_path}: ")
 
 
 def test_requested_kernels_are_remembered(cp: Any) -> None:
@@ -689,3 +910,4 @@ def test_requested_kernels_are_remembered(cp: Any) -> None:
     kernels = [kernel for kernel in cuda_on_cpu.compiled_kernels() if "x + 41" in kernel.source]
     assert len(kernels) == 1
     assert kernels[0].name_expressions == ()
+    assert not any(option.startswith("-I") for option in kernels[0].options)

@@ -11,8 +11,7 @@
 #include <utility>
 #include <vector>
 
-using cuda_on_cpu::Counter;
-using cuda_on_cpu::is_device_memory;
+using cuda_on_cpu::is_reachable;
 using cuda_on_cpu::LibraryCall;
 
 namespace {
@@ -34,6 +33,10 @@ struct Handle {
   int math_mode = 0;
 };
 Handle& as_handle(void* handle) { return *static_cast<Handle*>(handle); }
+
+LibraryCall::Product product(void* handle, long long m, long long n, long long k, long long batch = 1) {
+  return {as_handle(handle).stream, m, n, k, batch};
+}
 
 // bfloat16 is the upper half of a float32, rounded to nearest even.
 struct bfloat16 {
@@ -71,10 +74,10 @@ struct Operand {
     Sum value = Sum(operation == none ? data[column * leading + row] : data[row * leading + column]);
     return operation == adjoint ? conjugate(value) : value;
   }
-  // True when the bytes of all elements are device memory.
+  // True when the device can reach the bytes of all elements.
   bool on_device(std::ptrdiff_t rows, std::ptrdiff_t columns) const {
     if (operation != none) std::swap(rows, columns);
-    return rows == 0 || columns == 0 || is_device_memory(data, ((columns - 1) * leading + rows) * sizeof(T));
+    return rows == 0 || columns == 0 || is_reachable(data, ((columns - 1) * leading + rows) * sizeof(T));
   }
 };
 
@@ -83,7 +86,7 @@ template <class Sum, class T, class R>
 int multiply(int m, int n, int k, Sum alpha, Operand<T> a, Operand<T> b, Sum beta, R* c, int leading) {
   if (m < 0 || n < 0 || k < 0) return invalid_value;
   if (!a.on_device(m, k) || !b.on_device(k, n) || !Operand<R>{c, leading, none}.on_device(m, n)) {
-    std::fprintf(stderr, "cuda_on_cpu: a matrix product was given a matrix that is not in device memory\n");
+    std::fprintf(stderr, "cuda_on_cpu: a matrix product was given a matrix that is not in the memory of its device\n");
     return execution_failed;
   }
   // Copied into columns of a first, so that the innermost loop is contiguous whatever the operation. Every sum is
@@ -112,7 +115,7 @@ int multiply_vector(int operation, int m, int n, T alpha, const T* a, int leadin
                     int step_y) {
   Operand<T> matrix{a, leading, operation};
   int rows = operation == none ? m : n, columns = operation == none ? n : m;
-  if (!is_device_memory(a) || !is_device_memory(x) || !is_device_memory(y)) return execution_failed;
+  if (!is_reachable(a) || !is_reachable(x) || !is_reachable(y)) return execution_failed;
   std::vector<T> result(rows);
   for (int i = 0; i < rows; ++i) {
     for (int p = 0; p < columns; ++p) result[i] += matrix.template at<T>(i, p) * x[std::ptrdiff_t(p) * step_x];
@@ -125,10 +128,11 @@ int multiply_vector(int operation, int m, int n, T alpha, const T* a, int leadin
 }
 
 template <class T>
-int dot(void* handle, int n, const T* x, int step_x, const T* y, int step_y, T* result, bool conjugated) {
-  LibraryCall call(Counter::gemms);
-  if (n && (!is_device_memory(x) || !is_device_memory(y))) return execution_failed;
-  if ((as_handle(handle).pointer_mode == on_device) != is_device_memory(result)) return execution_failed;
+int dot(void* handle, int n, const T* x, int step_x, const T* y, int step_y, T* result, bool conjugated,
+        const char* name = __builtin_FUNCTION()) {
+  LibraryCall call(product(handle, 1, 1, n), name);
+  if (n && (!is_reachable(x) || !is_reachable(y))) return execution_failed;
+  if ((as_handle(handle).pointer_mode == on_device) != is_reachable(result)) return execution_failed;
   T sum = T(0);
   for (int i = 0; i < n; ++i) {
     T left = x[std::ptrdiff_t(i) * step_x];
@@ -140,8 +144,7 @@ int dot(void* handle, int n, const T* x, int step_x, const T* y, int step_y, T* 
 
 template <class T>
 int outer(int m, int n, T alpha, const T* x, int step_x, const T* y, int step_y, T* a, int leading, bool conjugated) {
-  LibraryCall call(Counter::gemms);
-  if (!is_device_memory(x) || !is_device_memory(y) || !is_device_memory(a)) return execution_failed;
+  if (!is_reachable(x) || !is_reachable(y) || !is_reachable(a)) return execution_failed;
   for (int j = 0; j < n; ++j) {
     T right = y[std::ptrdiff_t(j) * step_y];
     if (conjugated) right = conjugate(right);
@@ -301,34 +304,34 @@ int cublasGetMathMode(void* handle, int* mode) {
 
 // One function for each type, as the C interface has it. A batch is one call and counts as one.
 #define CUDA_ON_CPU_BLAS(letter, T)                                                                                   \
-  int cublas##letter##gemm_v2(void*, int ta, int tb, int m, int n, int k, const T* alpha, const T* a, int lda,        \
+  int cublas##letter##gemm_v2(void* handle, int ta, int tb, int m, int n, int k, const T* alpha, const T* a, int lda, \
                               const T* b, int ldb, const T* beta, T* c, int ldc) {                                    \
-    LibraryCall call(Counter::gemms);                                                                                 \
+    LibraryCall call(product(handle, m, n, k));                                                                       \
     return multiply(m, n, k, *alpha, Operand<T>{a, lda, ta}, Operand<T>{b, ldb, tb}, *beta, c, ldc);                  \
   }                                                                                                                   \
-  int cublas##letter##gemmStridedBatched(void*, int ta, int tb, int m, int n, int k, const T* alpha, const T* a,      \
+  int cublas##letter##gemmStridedBatched(void* handle, int ta, int tb, int m, int n, int k, const T* alpha, const T* a,\
                                          int lda, long long step_a, const T* b, int ldb, long long step_b,            \
                                          const T* beta, T* c, int ldc, long long step_c, int batch) {                 \
-    LibraryCall call(Counter::gemms);                                                                                 \
+    LibraryCall call(product(handle, m, n, k, batch));                                                                \
     for (int i = 0; i < batch; ++i) {                                                                                 \
-      int status = multiply(m, n, k, *alpha, Operand<T>{a + i * step_a, lda, ta}, Operand<T>{b + i * step_b, ldb, tb}, \
+      int status = multiply(m, n, k, *alpha, Operand<T>{a + i * step_a, lda, ta}, Operand<T>{b + i * step_b, ldb, tb},\
                             *beta, c + i * step_c, ldc);                                                              \
       if (status) return status;                                                                                      \
     }                                                                                                                 \
     return success;                                                                                                   \
   }                                                                                                                   \
-  int cublas##letter##gemmBatched(void*, int ta, int tb, int m, int n, int k, const T* alpha, const T** a, int lda,   \
-                                  const T** b, int ldb, const T* beta, T** c, int ldc, int batch) {                   \
-    LibraryCall call(Counter::gemms);                                                                                 \
+  int cublas##letter##gemmBatched(void* handle, int ta, int tb, int m, int n, int k, const T* alpha, const T** a,     \
+                                  int lda, const T** b, int ldb, const T* beta, T** c, int ldc, int batch) {          \
+    LibraryCall call(product(handle, m, n, k, batch));                                                                \
     for (int i = 0; i < batch; ++i) {                                                                                 \
       int status = multiply(m, n, k, *alpha, Operand<T>{a[i], lda, ta}, Operand<T>{b[i], ldb, tb}, *beta, c[i], ldc); \
       if (status) return status;                                                                                      \
     }                                                                                                                 \
     return success;                                                                                                   \
   }                                                                                                                   \
-  int cublas##letter##gemv_v2(void*, int operation, int m, int n, const T* alpha, const T* a, int lda, const T* x,    \
-                              int step_x, const T* beta, T* y, int step_y) {                                          \
-    LibraryCall call(Counter::gemms);                                                                                 \
+  int cublas##letter##gemv_v2(void* handle, int operation, int m, int n, const T* alpha, const T* a, int lda,         \
+                              const T* x, int step_x, const T* beta, T* y, int step_y) {                              \
+    LibraryCall call(product(handle, operation == none ? m : n, 1, operation == none ? n : m));                       \
     return multiply_vector(operation, m, n, *alpha, a, lda, x, step_x, *beta, y, step_y);                             \
   }                                                                                                                   \
   int cublas##letter##trsm_v2(void*, int side, int fill, int operation, int unit_diagonal, int m, int n,              \
@@ -399,10 +402,11 @@ CUDA_ON_CPU_DOT(Cdotc_v2, complex64, true)
 CUDA_ON_CPU_DOT(Zdotu_v2, complex128, false)
 CUDA_ON_CPU_DOT(Zdotc_v2, complex128, true)
 
-#define CUDA_ON_CPU_OUTER(name, T, conjugated)                                                               \
-  int cublas##name(void*, int m, int n, const T* alpha, const T* x, int step_x, const T* y, int step_y, T* a, \
-                   int lda) {                                                                                \
-    return outer(m, n, *alpha, x, step_x, y, step_y, a, lda, conjugated);                                    \
+#define CUDA_ON_CPU_OUTER(name, T, conjugated)                                                                 \
+  int cublas##name(void* handle, int m, int n, const T* alpha, const T* x, int step_x, const T* y, int step_y, \
+                   T* a, int lda) {                                                                            \
+    LibraryCall call(product(handle, m, n, 1));                                                                \
+    return outer(m, n, *alpha, x, step_x, y, step_y, a, lda, conjugated);                                      \
   }
 CUDA_ON_CPU_OUTER(Sger_v2, float, false)
 CUDA_ON_CPU_OUTER(Dger_v2, double, false)
@@ -411,21 +415,23 @@ CUDA_ON_CPU_OUTER(Cgerc_v2, complex64, true)
 CUDA_ON_CPU_OUTER(Zgeru_v2, complex128, false)
 CUDA_ON_CPU_OUTER(Zgerc_v2, complex128, true)
 
-int cublasGemmEx(void*, int ta, int tb, int m, int n, int k, const void* alpha, const void* a, int type_a, int lda,
-                 const void* b, int type_b, int ldb, const void* beta, void* c, int type_c, int ldc, int compute, int) {
-  LibraryCall call(Counter::gemms);
+int cublasGemmEx(void* handle, int ta, int tb, int m, int n, int k, const void* alpha, const void* a, int type_a,
+                 int lda, const void* b, int type_b, int ldb, const void* beta, void* c, int type_c, int ldc,
+                 int compute, int) {
+  LibraryCall call(product(handle, m, n, k));
   return multiply_typed(ta, tb, m, n, k, alpha, a, type_a, lda, b, type_b, ldb, beta, c, type_c, ldc, compute);
 }
-int cublasSgemmEx(void*, int ta, int tb, int m, int n, int k, const float* alpha, const void* a, int type_a, int lda,
-                  const void* b, int type_b, int ldb, const float* beta, void* c, int type_c, int ldc) {
-  LibraryCall call(Counter::gemms);
+int cublasSgemmEx(void* handle, int ta, int tb, int m, int n, int k, const float* alpha, const void* a, int type_a,
+                  int lda, const void* b, int type_b, int ldb, const float* beta, void* c, int type_c,
+                  int ldc) {
+  LibraryCall call(product(handle, m, n, k));
   return multiply_typed(ta, tb, m, n, k, alpha, a, type_a, lda, b, type_b, ldb, beta, c, type_c, ldc, 0);
 }
-int cublasGemmStridedBatchedEx(void*, int ta, int tb, int m, int n, int k, const void* alpha, const void* a, int type_a,
-                               int lda, long long step_a, const void* b, int type_b, int ldb, long long step_b,
-                               const void* beta, void* c, int type_c, int ldc, long long step_c, int batch, int compute,
-                               int) {
-  LibraryCall call(Counter::gemms);
+int cublasGemmStridedBatchedEx(void* handle, int ta, int tb, int m, int n, int k, const void* alpha, const void* a,
+                               int type_a, int lda, long long step_a, const void* b, int type_b, int ldb,
+                               long long step_b, const void* beta, void* c, int type_c, int ldc, long long step_c,
+                               int batch, int compute, int) {
+  LibraryCall call(product(handle, m, n, k, batch));
   for (int i = 0; i < batch; ++i) {
     int status = multiply_typed(ta, tb, m, n, k, alpha, a, type_a, lda, b, type_b, ldb, beta, c, type_c, ldc, compute,
                                 i * step_a, i * step_b, i * step_c);

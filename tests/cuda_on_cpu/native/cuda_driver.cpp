@@ -5,6 +5,7 @@
 #include "device.h"
 #include "graph.h"
 #include "launch.h"
+#include "trace.h"
 
 #include <cuda.h>
 
@@ -22,8 +23,6 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
-
-extern "C" int cudaGetDevice(int*);
 
 struct dim3_on_cpu {
   unsigned x, y, z;
@@ -228,7 +227,7 @@ unsigned cuda_on_cpu_thread_number() { return block().running; }
 void* cuda_on_cpu_warp_slot(unsigned lane) {
   return block().warp_slots[block().running / warp_size * warp_size + lane % warp_size];
 }
-bool cuda_on_cpu_is_device_memory(const void* address, std::size_t bytes) { return is_device_memory(address, bytes); }
+bool cuda_on_cpu_is_reachable(const void* address, std::size_t bytes) { return is_reachable(address, bytes); }
 
 void cuda_on_cpu_run_grid(const cuda_on_cpu_launch* launch, bool barriers, void (*body)(void*), void* context) {
   const unsigned* grid = launch->grid;
@@ -285,14 +284,12 @@ CUresult cuGetErrorString(CUresult error, const char** text) {
 }
 
 CUresult cuCtxGetCurrent(CUcontext* context) {
-  int device = 0;
-  cudaGetDevice(&device);
-  *context = reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(0x100 + device));
+  *context = reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(0x100 + current_device()));
   return CUDA_SUCCESS;
 }
 CUresult cuCtxSetCurrent(CUcontext) { return CUDA_SUCCESS; }
 CUresult cuCtxGetDevice(CUdevice* device) {
-  cudaGetDevice(device);
+  *device = current_device();
   return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRelease(CUdevice) { return CUDA_SUCCESS; }
@@ -323,9 +320,14 @@ CUresult cuLaunchKernel(CUfunction function, unsigned grid_x, unsigned grid_y, u
   if (empty || too_big) return CUDA_ERROR_INVALID_VALUE;
   auto* kernel = reinterpret_cast<cuda_on_cpu_kernel*>(function);
   cuda_on_cpu_launch launch = {{grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes};
-  if (Graph* graph = graph_captured_by(stream)) {
+  Graph* graph = graph_captured_by(stream);
+  trace({"kernel", kernel->name, stream, launch.grid, launch.block, shared_bytes, nullptr, graph != nullptr});
+  if (graph) {
     void** kept = kernel->keep_arguments(arguments);
-    graph->record([=] { return kernel->run(kept, &launch); });
+    graph->record([=, device = current_device()] {
+      OnDevice here(device);
+      return kernel->run(kept, &launch);
+    });
     return CUDA_SUCCESS;
   }
   count(Counter::launches);

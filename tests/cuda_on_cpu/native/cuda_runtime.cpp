@@ -5,6 +5,7 @@
 
 #include "device.h"
 #include "graph.h"
+#include "trace.h"
 
 #include <cuda_runtime_api.h>
 
@@ -34,7 +35,10 @@ struct Device {
 
 std::atomic<std::int64_t> counters[static_cast<int>(Counter::number_of_counters)];
 std::atomic<int> device_count{1};
-thread_local int current_device = 0;
+thread_local int chosen_device = 0;
+
+std::atomic<bool> peers_are_possible{false};
+std::atomic<bool> has_access[max_devices][max_devices];  // [the device that reads][whose memory]
 
 std::mutex memory_lock;  // guards the two below
 std::map<const char*, Allocation> allocations;
@@ -58,10 +62,28 @@ std::mutex& execution_lock() {
   return lock;
 }
 
-bool is_device_memory(const void* address, std::size_t bytes) {
+int current_device() { return chosen_device; }
+OnDevice::OnDevice(int device) : before_(chosen_device) { chosen_device = device; }
+OnDevice::~OnDevice() { chosen_device = before_; }
+
+namespace {
+
+constexpr int no_device = -1;
+
+// The device that [address, address + bytes) belongs to, as a part of one allocation.
+int owner_of(const void* address, std::size_t bytes) {
   std::lock_guard<std::mutex> hold(memory_lock);
   auto* allocation = find_allocation(address);
-  return allocation && static_cast<const char*>(address) + bytes <= allocation->first + allocation->second.bytes;
+  bool inside = allocation && static_cast<const char*>(address) + bytes <= allocation->first + allocation->second.bytes;
+  return inside ? allocation->second.device : no_device;
+}
+
+}  // namespace
+
+bool is_device_memory(const void* address, std::size_t bytes) { return owner_of(address, bytes) != no_device; }
+bool is_reachable(const void* address, std::size_t bytes) {
+  int owner = owner_of(address, bytes);
+  return owner == chosen_device || (owner != no_device && has_access[chosen_device][owner]);
 }
 
 namespace {
@@ -72,13 +94,13 @@ cudaError_t allocate(void** pointer, std::size_t bytes) {
   *pointer = nullptr;
   if (bytes == 0) return cudaSuccess;
   std::lock_guard<std::mutex> hold(memory_lock);
-  Device& device = devices[current_device];
+  Device& device = devices[chosen_device];
   if (device.live_bytes + bytes > device.memory_limit) return cudaErrorMemoryAllocation;
   constexpr std::size_t alignment = 512;  // as cudaMalloc's; CuPy's memory pool relies on it
   void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (!memory) return cudaErrorMemoryAllocation;
   std::memset(memory, fresh_poison, bytes);
-  allocations[static_cast<const char*>(memory)] = {bytes, current_device};
+  allocations[static_cast<const char*>(memory)] = {bytes, chosen_device};
   device.live_bytes += bytes;
   if (device.live_bytes > device.peak_bytes) device.peak_bytes = device.live_bytes;
   count(Counter::mallocs);
@@ -130,6 +152,14 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind k
   std::lock_guard<std::mutex> execute(execution_lock());
   std::memmove(to, from, bytes);
   return cudaSuccess;
+}
+
+// From device to device by their numbers: each address has to belong to the device that is said.
+cudaError_t copy_to_peer(void* to, int to_device, const void* from, int from_device, std::size_t bytes,
+                         cudaStream_t stream) {
+  if (bytes && owner_of(to, bytes) != to_device) return refuse("copy target", to, bytes);
+  if (bytes && owner_of(from, bytes) != from_device) return refuse("copy source", from, bytes);
+  return copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
 }
 
 cudaError_t copy_rows(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
@@ -203,8 +233,14 @@ void cuda_on_cpu_read_counters(std::int64_t* values) {
 void cuda_on_cpu_reset_counters() {
   for (auto& counter : counters) counter = 0;
 }
-void cuda_on_cpu_count_library_call() { count(Counter::library_calls); }
-void cuda_on_cpu_set_device_count(int number) { device_count = number < max_devices ? number : max_devices; }
+void cuda_on_cpu_count_library_call(const char* name) {
+  count(Counter::library_calls);
+  trace({"library", name});
+}
+void cuda_on_cpu_set_devices(int number, bool peer_access) {
+  device_count = number < max_devices ? number : max_devices;
+  peers_are_possible = peer_access;
+}
 void cuda_on_cpu_read_memory(int device, std::size_t* live, std::size_t* peak, std::size_t* limit) {
   std::lock_guard<std::mutex> hold(memory_lock);
   *live = devices[device].live_bytes;
@@ -235,6 +271,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorPeerAccessAlreadyEnabled: return "cudaErrorPeerAccessAlreadyEnabled";
     case cudaErrorPeerAccessNotEnabled: return "cudaErrorPeerAccessNotEnabled";
+    case cudaErrorPeerAccessUnsupported: return "cudaErrorPeerAccessUnsupported";
     case cudaErrorNotSupported: return "cudaErrorNotSupported";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     default: return "cudaErrorUnknown";
@@ -247,6 +284,7 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorPeerAccessAlreadyEnabled: return "peer access is already enabled";
     case cudaErrorPeerAccessNotEnabled: return "peer access has not been enabled";
+    case cudaErrorPeerAccessUnsupported: return "peer access is not supported between these two devices";
     case cudaErrorNotSupported: return "operation not supported by the CUDA-on-CPU harness";
     case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
     default: return "unknown error in the CUDA-on-CPU harness";
@@ -271,12 +309,12 @@ cudaError_t cudaGetDeviceCount(int* number) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
-  *device = current_device;
+  *device = chosen_device;
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
   if (!is_device_number(device)) return cudaErrorInvalidDevice;
-  current_device = device;
+  chosen_device = device;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() { return synchronize(); }
@@ -329,8 +367,17 @@ cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
 }
 cudaError_t cudaDeviceCanAccessPeer(int* answer, int device, int peer) {
   if (!is_device_number(device) || !is_device_number(peer)) return cudaErrorInvalidDevice;
-  *answer = 0;  // the stricter machine: arrays have to be copied from device to device
+  *answer = peers_are_possible && device != peer;
   return cudaSuccess;
+}
+cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned) {
+  if (!is_device_number(peer) || peer == chosen_device) return cudaErrorInvalidDevice;
+  if (!peers_are_possible) return cudaErrorPeerAccessUnsupported;
+  return has_access[chosen_device][peer].exchange(true) ? cudaErrorPeerAccessAlreadyEnabled : cudaSuccess;
+}
+cudaError_t cudaDeviceDisablePeerAccess(int peer) {
+  if (!is_device_number(peer)) return cudaErrorInvalidDevice;
+  return has_access[chosen_device][peer].exchange(false) ? cudaSuccess : cudaErrorPeerAccessNotEnabled;
 }
 
 // ---- memory ----
@@ -354,7 +401,7 @@ cudaError_t cudaHostUnregister(void*) { return cudaSuccess; }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   std::lock_guard<std::mutex> hold(memory_lock);
-  const Device& device = devices[current_device];
+  const Device& device = devices[chosen_device];
   *total = device.memory_limit;
   *free = device.memory_limit > device.live_bytes ? device.memory_limit - device.live_bytes : 0;
   return cudaSuccess;
@@ -375,11 +422,12 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   return copy(to, from, bytes, kind, stream);
 }
-cudaError_t cudaMemcpyPeer(void* to, int, const void* from, int, size_t bytes) {
-  return copy(to, from, bytes, cudaMemcpyDeviceToDevice, nullptr);
+cudaError_t cudaMemcpyPeer(void* to, int to_device, const void* from, int from_device, size_t bytes) {
+  return copy_to_peer(to, to_device, from, from_device, bytes, nullptr);
 }
-cudaError_t cudaMemcpyPeerAsync(void* to, int, const void* from, int, size_t bytes, cudaStream_t stream) {
-  return copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes,
+                                cudaStream_t stream) {
+  return copy_to_peer(to, to_device, from, from_device, bytes, stream);
 }
 cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
                          cudaMemcpyKind kind) {
@@ -457,8 +505,9 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t) {
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   count(Counter::graph_launches);
+  trace({"graph", "cudaGraphLaunch", stream});
   std::lock_guard<std::mutex> execute(execution_lock());
   return static_cast<cudaError_t>(reinterpret_cast<Graph*>(executable)->replay());
 }

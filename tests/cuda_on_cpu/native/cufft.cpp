@@ -9,7 +9,7 @@
 #include <numeric>
 #include <vector>
 
-using cuda_on_cpu::is_device_memory;
+using cuda_on_cpu::is_reachable;
 using cuda_on_cpu::LibraryCall;
 
 namespace {
@@ -103,7 +103,7 @@ std::vector<int> half_of(std::vector<int> shape) {
 }
 
 template <class In, class Out>
-int execute(int handle, const In* in, Out* out, int sign) {
+int execute(int handle, const In* in, Out* out, int sign, const char* name = __builtin_FUNCTION()) {
   Plan plan;
   {
     std::lock_guard<std::mutex> hold(plans_lock);
@@ -111,12 +111,12 @@ int execute(int handle, const In* in, Out* out, int sign) {
     if (found == plans.end()) return invalid_plan;
     plan = found->second;
   }
-  if (!is_device_memory(in) || !is_device_memory(out)) return execution_failed;
+  if (!is_reachable(in) || !is_reachable(out)) return execution_failed;
   constexpr bool real_input = std::is_floating_point_v<In>, real_output = std::is_floating_point_v<Out>;
   const std::vector<int> in_shape = real_output ? half_of(plan.shape) : plan.shape;
   const std::vector<int> out_shape = real_input ? half_of(plan.shape) : plan.shape;
   const std::size_t last = plan.shape.size() - 1;
-  LibraryCall call;
+  LibraryCall call(name);
   for (int batch = 0; batch < plan.batch; ++batch) {
     std::vector<complex128> values(std::accumulate(in_shape.begin(), in_shape.end(), std::size_t{1}, std::multiplies<>()));
     for_each_index(in_shape, [&](std::ptrdiff_t flat, const std::vector<int>& index) {

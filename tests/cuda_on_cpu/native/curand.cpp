@@ -11,9 +11,9 @@ namespace {
 enum Status { success = 0, type_error = 103 };
 
 template <class T, class Sample>
-int fill(void* generator, T* out, std::size_t size, Sample sample) {
-  if (size && !cuda_on_cpu::is_device_memory(out, size * sizeof(T))) return type_error;
-  LibraryCall call;
+int fill(void* generator, T* out, std::size_t size, Sample sample, const char* name = __builtin_FUNCTION()) {
+  if (size && !cuda_on_cpu::is_reachable(out, size * sizeof(T))) return type_error;
+  LibraryCall call(name);
   auto& engine = *static_cast<RandomEngine*>(generator);
   for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<T>(sample(engine));
   return success;

@@ -33,13 +33,43 @@ void count(Counter counter, std::int64_t by = 1);
 // all of them, so without this lock two Python threads would share one threadIdx and one __shared__ array.
 std::mutex& execution_lock();
 
-// True when [address, address + bytes) lies inside one live allocation.
-bool is_device_memory(const void* address, std::size_t bytes = 1);
+// The device of the calling thread, as cudaSetDevice has chosen it.
+int current_device();
 
-// What a library call does before its work: take the device and refuse pointers that a GPU could not follow.
+// Makes another device the current one for as long as it lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int device);
+  ~OnDevice();
+
+ private:
+  int before_;
+};
+
+// True when [address, address + bytes) lies inside one live allocation, of whatever device.
+bool is_device_memory(const void* address, std::size_t bytes = 1);
+// True when the current device can follow the address, too: the memory is its own, or that of a device whose memory it
+// has been given access to (cudaDeviceEnablePeerAccess).
+bool is_reachable(const void* address, std::size_t bytes = 1);
+
+// What a library call does before its work: take the device, be counted and be traced, under the name of the function
+// that has it as a variable.
 class LibraryCall {
  public:
-  explicit LibraryCall(Counter counter = Counter::library_calls) : hold_(execution_lock()) { count(counter); }
+  // A matrix product as cuBLAS is asked for it, which is by columns: m x k times k x n.
+  struct Product {
+    const void* stream;
+    long long m, n, k, batch = 1;
+  };
+  // A kernel that does not come from the compiler in ../_compiler.py.
+  struct Kernel {
+    const void* stream;
+    const char* name;
+  };
+
+  explicit LibraryCall(const char* name = __builtin_FUNCTION());
+  explicit LibraryCall(const Product& product, const char* name = __builtin_FUNCTION());
+  explicit LibraryCall(const Kernel& kernel);
 
  private:
   std::lock_guard<std::mutex> hold_;

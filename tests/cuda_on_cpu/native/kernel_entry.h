@@ -15,7 +15,7 @@ bool is_on_device(const T&) {
 template <class T>
 bool is_on_device(T* const& pointer) {
   // The length is unknown, so one element has to do. Null is legal: the kernel may not use it.
-  return !pointer || cuda_on_cpu_is_device_memory(pointer, 1);
+  return !pointer || cuda_on_cpu_is_reachable(pointer, 1);
 }
 
 // An array of CuPy: from its strides follows every byte that it can reach.
@@ -31,7 +31,7 @@ bool is_on_device(const CArray<T, ndim, c_contiguous, use_32bit_indexing>& array
       (reach < 0 ? lowest : highest) += reach;
     }
   }
-  return cuda_on_cpu_is_device_memory(data + lowest, static_cast<std::size_t>(highest - lowest));
+  return cuda_on_cpu_is_reachable(data + lowest, static_cast<std::size_t>(highest - lowest));
 }
 
 // ---- the entry points of one kernel ----
@@ -43,7 +43,7 @@ template <bool barriers, class... Parameters, std::size_t... index>
 int run(void (*kernel)(Parameters...), void** arguments, const cuda_on_cpu_launch* launch,
         std::index_sequence<index...>) {
   if (!(is_on_device(*static_cast<Stored<Parameters>*>(arguments[index])) && ...)) {
-    std::fprintf(stderr, "cuda_on_cpu: a kernel was given an array that is not in device memory\n");
+    std::fprintf(stderr, "cuda_on_cpu: a kernel was given an array that is not in the memory of its device\n");
     return cuda_on_cpu_illegal_address;
   }
   auto body = [&] { kernel(*static_cast<Stored<Parameters>*>(arguments[index])...); };
@@ -69,10 +69,12 @@ void** keep_arguments(void (*kernel)(Parameters...), void** arguments) {
 
 }  // namespace cuda_on_cpu
 
-// Exports the kernel `expression` under `symbol`; `barriers` as in cuda_on_cpu_run_grid.
-#define CUDA_ON_CPU_EXPORT(symbol, barriers, expression)                                        \
-  extern "C" cuda_on_cpu_kernel cuda_on_cpu_kernel_##symbol = {                                 \
-      [](void** arguments, const cuda_on_cpu_launch* launch) {                                  \
-        return cuda_on_cpu::run<barriers>(expression, arguments, launch);                       \
-      },                                                                                        \
-      [](void** arguments) { return cuda_on_cpu::keep_arguments(expression, arguments); }};
+// Exports a kernel under `symbol`; `barriers` as in cuda_on_cpu_run_grid. The kernel comes last because the name of a
+// template may contain commas.
+#define CUDA_ON_CPU_EXPORT(symbol, barriers, ...)                                                 \
+  extern "C" cuda_on_cpu_kernel cuda_on_cpu_kernel_##symbol = {                                   \
+      #__VA_ARGS__,                                                                               \
+      [](void** arguments, const cuda_on_cpu_launch* launch) {                                    \
+        return cuda_on_cpu::run<barriers>((__VA_ARGS__), arguments, launch);                      \
+      },                                                                                          \
+      [](void** arguments) { return cuda_on_cpu::keep_arguments((__VA_ARGS__), arguments); }};

@@ -23,14 +23,16 @@ void cuda_on_cpu_warp_barrier();
 unsigned cuda_on_cpu_thread_number();
 void* cuda_on_cpu_warp_slot(unsigned lane);
 
-bool cuda_on_cpu_is_device_memory(const void* address, std::size_t bytes);
+// May the device that runs the kernel follow this address? It may not into another device's memory.
+bool cuda_on_cpu_is_reachable(const void* address, std::size_t bytes);
 }
 
 // CUresult values that a kernel can answer.
 enum { cuda_on_cpu_success = 0, cuda_on_cpu_illegal_address = 700 };
 
-// A kernel object exports, for every kernel K, cuda_on_cpu_kernel_K: the two things the driver does with it.
+// A kernel object exports, for every kernel K, cuda_on_cpu_kernel_K: its name and what the driver does with it.
 struct cuda_on_cpu_kernel {
+  const char* name;
   int (*run)(void** arguments, const cuda_on_cpu_launch* launch);
   // A copy of the arguments that outlives the call, for a launch that is recorded in a graph.
   void** (*keep_arguments)(void** arguments);
