@@ -17,8 +17,7 @@ from typing import Any
 
 import cupy
 
-from agrad._compile._reference import SYMBOLS
-from agrad.backend import Body, Device
+from agrad.backend import Body
 
 from ._elementwise import is_array, is_var
 from ._grouping import Group, Grouping, Part
@@ -28,10 +27,21 @@ _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
 
 
-def execute(plan: Any, device: Device) -> Body:
+_SIGNS = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.pow: "**",
+    operator.floordiv: "//",
+    operator.mod: "%",
+}
+"""The operators of the host's arithmetic."""
+
+
+def execute(plan: Any) -> Body:
     """The body of a program for `plan`."""
-    with device.native:
-        return _Writer(plan, device).body()
+    return _Writer(plan).body()
 
 
 @lru_cache(maxsize=256)
@@ -55,9 +65,8 @@ class _InOrder:
 
 
 class _Writer:
-    def __init__(self, plan: Any, device: Device) -> None:
+    def __init__(self, plan: Any) -> None:
         self.plan = plan
-        self.device = device
         self.outputs = set(plan.outputs)
         self.grouping = grouping = Grouping(_needed(plan.ops, self.outputs), self.outputs)
         self.batches = grouping.batches()
@@ -117,9 +126,6 @@ class _Writer:
         if self.slot_count:
             self.names["_in_order"] = _InOrder()
             self.lines.insert(0, "_in_order()")
-        if cupy.cuda.runtime.getDeviceCount() > 1:
-            self.names["_device"] = self.device.native
-            self.lines = ["with _device:", *[f"    {line}" for line in self.lines or ["pass"]]]
         results = {var: self.text[var] for var in self.plan.outputs}
         return Body(self.lines, self.names, results, self.slot_count, self.bytes, self.calls, source)
 
@@ -251,7 +257,7 @@ class _Writer:
     def call(self, op: Any) -> str:
         """An operation as it was recorded."""
         args = [self.value(arg) for arg in op.args]
-        symbol = SYMBOLS.get(op.function)
+        symbol = _SIGNS.get(op.function)
         if symbol and len(args) == 2:
             return f"{args[0]} {symbol} {args[1]}"
         if op.function is operator.getitem:
