@@ -64,6 +64,8 @@ class Body(NamedTuple):
     """and their size."""
     calls: int | None = None
     """How many functions of the library a run calls, where that is not the number of the plan's operations."""
+    kernels: str = ""
+    """The source of what the lines launch on a device: `source()` shows it, too."""
 
 
 class Backend(ABC):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ._errors import DeviceError, GraphError
+from ._graph import Primitive
 from ._tensor import Tensor, in_dtype_of, update
 from ._typing import Array, Namespace
 from .backend import Device
@@ -68,8 +69,7 @@ class Optimizer(ABC):
                         f"after moving the model"
                     )
                 self._places[name] = parameter._device
-                xp = parameter._device.xp
-                value = self._new_value(xp, parameter.value, parameter.backwards_grad, states[name])
+                value = self._new_value(parameter._device, parameter.value, parameter.backwards_grad, states[name])
                 changes.append((parameter, in_dtype_of(parameter, value)))
         update(changes)
         _merge(self.state, states)
@@ -85,7 +85,7 @@ class Optimizer(ABC):
             parameter._grad = parameter._written = None
 
     @abstractmethod
-    def _new_value(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
+    def _new_value(self, device: Device, value: Array, gradient: Array, state: State) -> Array:
         """The value after one step; `state` is written to."""
 
 
@@ -110,6 +110,37 @@ def _at_least_zero(optimizer: Optimizer, **settings: float) -> None:
     for name, setting in settings.items():
         if not setting >= 0:
             raise ValueError(f"{type(optimizer).__name__}: {name} is not negative, as {setting} is")
+
+
+def _momentum_step(
+    xp: Namespace, value: Array, gradient: Array, velocity: Array, rate: float, momentum: float, nesterov: bool
+) -> tuple[Array, Array]:
+    velocity = momentum * velocity + gradient
+    return value - rate * (gradient + momentum * velocity if nesterov else velocity), velocity
+
+
+def _adam_step(
+    xp: Namespace,
+    value: Array,
+    gradient: Array,
+    mean: Array,
+    square: Array,
+    beta1: float,
+    rest1: float,
+    beta2: float,
+    rest2: float,
+    root: float,
+    eps: float,
+    rate: float,
+) -> tuple[Array, Array, Array]:
+    mean = mean * beta1 + gradient * rest1
+    square = square * beta2 + gradient * gradient * rest2
+    return value - rate * mean / (xp.sqrt(square) / root + eps), mean, square
+
+
+# Nothing is differentiated through them: they are primitives so that a backend may have them as one kernel.
+_momentum = Primitive("momentum", _momentum_step)
+_adam = Primitive("adam", _adam_step)
 
 
 class SGD(Optimizer):
@@ -148,14 +179,18 @@ class SGD(Optimizer):
         self.weight_decay = weight_decay
         self.nesterov = nesterov
 
-    def _new_value(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
+    def _new_value(self, device: Device, value: Array, gradient: Array, state: State) -> Array:
         if self.weight_decay:
             gradient = gradient + self.weight_decay * value
         if self.momentum:
-            velocity = state.get("velocity")
-            velocity = gradient if velocity is None else self.momentum * velocity + gradient
-            state["velocity"] = velocity
-            gradient = gradient + self.momentum * velocity if self.nesterov else velocity
+            if "velocity" in state:
+                step = device.forward[_momentum]
+                value, state["velocity"] = step(
+                    value, gradient, state["velocity"], self.lr, self.momentum, self.nesterov
+                )
+                return value
+            state["velocity"] = gradient
+            gradient = gradient + self.momentum * gradient if self.nesterov else gradient
         return value - self.lr * gradient
 
 
@@ -197,29 +232,33 @@ class Adam(Optimizer):
         self.eps = eps
         self.weight_decay = weight_decay
 
-    def _new_value(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
+    def _new_value(self, device: Device, value: Array, gradient: Array, state: State) -> Array:
         if self.weight_decay:
             gradient = gradient + self.weight_decay * value
-        return self._adam(xp, value, gradient, state)
+        return self._adam(device, value, gradient, state)
 
-    def _adam(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
+    def _adam(self, device: Device, value: Array, gradient: Array, state: State) -> Array:
+        xp = device.xp
         if xp.isdtype(value.dtype, "complex floating"):  # two parameters, as for PyTorch: the scale is of each
             parts = []
             for name, part in (("real", xp.real), ("imag", xp.imag)):
                 state[name] = dict(state.get(name, {}))
-                parts.append(self._adam(xp, part(value), part(gradient), state[name]))
+                parts.append(self._adam(device, part(value), part(gradient), state[name]))
             return xp.astype(parts[0], value.dtype) + 1j * xp.astype(parts[1], value.dtype)
         beta1, beta2 = self.betas
         step = state["step"] = state.get("step", 0) + 1
-        squared = gradient * gradient
+        root, rate = (1 - beta2**step) ** 0.5, self.lr / (1 - beta1**step)
         if "mean" in state:
-            mean = state["mean"] * beta1 + gradient * (1 - beta1)
-            square = state["square"] * beta2 + squared * (1 - beta2)
-        else:
-            mean, square = gradient * (1 - beta1), squared * (1 - beta2)
-        state["mean"], state["square"] = mean, square
-        scale = xp.sqrt(square) / (1 - beta2**step) ** 0.5 + self.eps
-        return value - (self.lr / (1 - beta1**step)) * mean / scale
+            value, state["mean"], state["square"] = device.forward[_adam](
+                value,
+                gradient,
+                state["mean"],
+                state["square"],
+                *(beta1, 1 - beta1, beta2, 1 - beta2, root, self.eps, rate),
+            )
+            return value
+        state["mean"], state["square"] = gradient * (1 - beta1), gradient * gradient * (1 - beta2)
+        return value - rate * state["mean"] / (xp.sqrt(state["square"]) / root + self.eps)
 
 
 class AdamW(Adam):
@@ -247,5 +286,5 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(parameters, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def _new_value(self, xp: Namespace, value: Array, gradient: Array, state: State) -> Array:
-        return self._adam(xp, value * (1 - self.lr * self.weight_decay), gradient, state)
+    def _new_value(self, device: Device, value: Array, gradient: Array, state: State) -> Array:
+        return self._adam(device, value * (1 - self.lr * self.weight_decay), gradient, state)

@@ -349,10 +349,10 @@ def test_zero_grad_forgets_what_was_accumulated(device):
 
 def test_an_error_in_a_step_changes_nothing():
     class Half(SGD):
-        def _new_value(self, xp, value, gradient, state):
+        def _new_value(self, device, value, gradient, state):
             if value.shape == (3,):
                 raise ZeroDivisionError
-            return super()._new_value(xp, value, gradient, state)
+            return super()._new_value(device, value, gradient, state)
 
     x, y = Tensor([1.0, 2.0]), Tensor([1.0, 2.0, 3.0])
     optimizer = Half({"x": x, "y": y}, 0.1, momentum=0.5)

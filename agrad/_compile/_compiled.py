@@ -161,7 +161,8 @@ class Compiled:
         """
         if not self._programs:
             raise CompileError(f"source(): there is no program. {self.report()}")
-        return self._programs[0].source
+        program = self._programs[0]
+        return "\n".join([program.source, program.body.kernels]) if program.body.kernels else program.source
 
     def _otherwise(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call for which there is no program: record it, or just run."""

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from agrad._typing import Array, DType, Namespace
-from agrad.backend import Backend, Device
+from agrad.backend import Backend, Body, Device
 
 from . import _special
 from ._functions import PRIMITIVES
@@ -63,7 +63,21 @@ class CupyBackend(Backend):
 
     def fast(self, device: Device) -> dict[str, Callable[..., Array]]:
         """CuPy's quickest way for some primitives."""
-        return PRIMITIVES
+        from . import _fused
+
+        return PRIMITIVES | _fused.PRIMITIVES
+
+    def fast_backward(self, device: Device) -> dict[str, dict[str, Callable[..., Array]]]:
+        """Rules as one kernel, or as a few."""
+        from ._fused import RULES
+
+        return RULES
+
+    def executor(self, plan: Any, device: Device) -> Body | None:
+        """Generated kernels, and memory kept between calls."""
+        from ._executor import execute
+
+        return execute(plan)
 
     def special(self, name: str) -> Callable[..., Array] | None:
         """CuPyX's special functions."""
