@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._errors import DeviceError, GraphError
+from ._errors import DeviceError, GraphError, diagnose
 from ._tensor import Tensor, in_dtype_of, update
 from ._typing import Array, Namespace
 from .backend import Device
@@ -68,8 +68,12 @@ class Optimizer(ABC):
                         f"after moving the model"
                     )
                 self._places[name] = parameter._device
-                xp = parameter._device.xp
-                value = self._new_value(xp, parameter.value, parameter.backwards_grad, states[name])
+                device = parameter._device
+                new_value = device.entering(self._new_value)
+                try:
+                    value = new_value(device.xp, parameter.value, parameter.backwards_grad, states[name])
+                except MemoryError as error:
+                    raise diagnose(f"{type(self).__name__}.step", device, (parameter.value,), error) from error
                 changes.append((parameter, in_dtype_of(parameter, value)))
         update(changes)
         _merge(self.state, states)

@@ -2,7 +2,8 @@
 
 `pytest --device cpu --device cuda` chooses the devices; without it they are "cpu" and, where array-api-strict is
 installed, its second device, the stand-in for an accelerator. A run without "cpu" leaves out the tests that do not
-depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu).
+depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu), which has
+two GPUs where "cuda:1" is asked for.
 """
 
 from __future__ import annotations
@@ -42,21 +43,22 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests import standard
 
         config.pluginmanager.register(standard.Recorder())
-    if any(device.startswith("cuda") for device in _devices(config)):
-        config.stash[_PLACE] = _prepare_cuda()
+    gpus = [device for device in _devices(config) if device.startswith("cuda:")]
+    if gpus:
+        config.stash[_PLACE] = _prepare_cuda(1 + max(int(device.removeprefix("cuda:")) for device in gpus))
 
 
 _PLACE = pytest.StashKey[str]()
 
 
-def _prepare_cuda() -> str:
-    """Where CUDA tests run; brings in the harness where there is no GPU."""
+def _prepare_cuda(gpus: int) -> str:
+    """Where CUDA tests run; brings in the harness with this number of GPUs where there is none."""
     from tests import cuda_on_cpu
 
     if cuda_on_cpu.real_gpu():
         return "a real GPU"
     try:
-        cuda_on_cpu.activate()
+        cuda_on_cpu.activate(devices=gpus)
     except cuda_on_cpu.HarnessUnavailable as reason:
         pytest.exit(f"no GPU here, and the harness that stands in for it can't be used: {reason}", returncode=3)
     return "real CuPy on the CPU (tests/cuda_on_cpu)"
