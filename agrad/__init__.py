@@ -11,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import fft, functional, linalg, losses, nn, optim, random, special
+from . import fft, functional, linalg, losses, memory, nn, optim, random, special
 from ._errors import (
     AgradError,
     AxisError,
@@ -23,13 +23,14 @@ from ._errors import (
     GraphError,
     GraphLeavingWarning,
     OperandError,
+    OutOfMemoryError,
     ShapeError,
     UnsupportedFunctionError,
 )
 from ._graph import Edge
-from ._modes import enable_grad, keep_graph, no_grad
+from ._modes import device, enable_grad, keep_graph, no_grad
 from ._tensor import Tensor
-from .backend import DTYPES, Functions, devices, find_device
+from .backend import DTYPES, Functions, devices, find_device, synchronize
 from .ops.creation import (
     arange,
     asarray,
@@ -246,6 +247,7 @@ __all__ = [
     "GraphError",
     "GraphLeavingWarning",
     "OperandError",
+    "OutOfMemoryError",
     "ShapeError",
     "Tensor",
     "UnsupportedFunctionError",
@@ -291,6 +293,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "custom_gradient",
+    "device",
     "devices",
     "diff",
     "divide",
@@ -351,6 +354,7 @@ __all__ = [
     "maximum",
     "mean",
     "median",
+    "memory",
     "meshgrid",
     "min",
     "minimum",
@@ -397,6 +401,7 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
+    "synchronize",
     "take",
     "take_along_axis",
     "tan",

@@ -16,8 +16,9 @@ from ._graph import Node
 from ._masks import AnyMask, added, dense, is_owned, join, part_and_mask, started
 from ._shapes import unbroadcast
 from ._typing import Array, Namespace
+from .backend import switching, visiting
 
-Lift = Callable[[Node], tuple[Namespace, Any]]
+Lift = Callable[[Node], tuple[Namespace, Any, tuple[Callable[..., Array], ...]]]
 
 
 def topological(root: Node) -> list[Node]:
@@ -58,9 +59,12 @@ def sweep(
 ) -> dict[Node, Array]:
     """Carry the cotangent `seed` of `order[0]` backwards, and give those of the `wanted` nodes.
 
-    Nodes in `skip` get none. `lift` gives the namespace and the node as the rules are to see them, where the pass is
-    itself recorded: Tensors instead of arrays. With `stop` the pass ends at the wanted nodes.
+    Nodes in `skip` get none. `lift` gives the namespace and the node as the rules are to see them, and the rules, where
+    the pass is itself recorded: Tensors instead of arrays. With `stop` the pass ends at the wanted nodes.
     """
+    if switching and not isinstance(lift, _Visiting):
+        with visiting() as visit:
+            return sweep(order, seed, wanted, skip, _Visiting(visit, lift), stop)
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
     masks: dict[Node, Any] = {}
@@ -81,8 +85,7 @@ def sweep(
             device = node.device
             xp, seen, backward = device.xp, node, device.backward[primitive]
         else:
-            xp, seen = lift(node)
-            backward = primitive.backward
+            xp, seen, backward = lift(node)
         mask = started(masks.pop(node, None)) if masks else None
         a = node.a
         i = -1
@@ -98,7 +101,7 @@ def sweep(
                     g = backward[0](xp, g, seen, i)
                 part = g[i]
             else:
-                in_place = lift is None and node.device.backend.in_place
+                in_place = seen is node and node.device.backend.in_place
                 if in_place and added(g, mask, node, parent, cotangents, masks, owned):
                     continue
                 spare = in_place and node not in wanted and is_owned(owned, node, g)
@@ -118,6 +121,19 @@ def sweep(
                 if part_mask is not None:
                     masks[parent] = part_mask
     return finished
+
+
+class _Visiting:
+    """A lift that makes each node's device the current one before anything of the node is computed."""
+
+    def __init__(self, visit: Callable[[Any], None], lift: Lift | None) -> None:
+        self.visit, self.lift = visit, lift
+
+    def __call__(self, node: Node) -> tuple[Namespace, Any, tuple[Callable[..., Array], ...]]:
+        self.visit(node.device)
+        if self.lift is not None:
+            return self.lift(node)
+        return node.device.xp, node, node.device.backward[node.primitive]
 
 
 def _fit(xp: Namespace, part: Array, mask: AnyMask, parent: Node, name: str) -> tuple[Array, AnyMask]:

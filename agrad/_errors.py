@@ -40,6 +40,10 @@ class DTypeError(AgradError, TypeError):
     """A dtype that cannot do what was asked."""
 
 
+class OutOfMemoryError(AgradError, MemoryError):
+    """A device has no memory for an array; what was there before is as it was."""
+
+
 class GraphError(AgradError, RuntimeError):
     """Something that the computational graph cannot do (any more)."""
 
@@ -93,11 +97,39 @@ def describe(operand: Any) -> str:
     return repr(operand) if shape is None else f"{tuple(shape)} {operand.dtype}"
 
 
+def _out_of_memory(call: str, device: Any, error: MemoryError) -> OutOfMemoryError:
+    """What was asked for, in the library's words, what is used, and what to try."""
+    text = f"{call} on device '{device}' ran out of memory: {str(error).rstrip('.')}. "
+    memory = device.backend.memory(device)
+    advice = "Let go of tensors and graphs that are not needed any more (del, agrad.no_grad()), take smaller batches "
+    advice += "or float32, or compute again instead of keeping (agrad.checkpoint)"
+    if memory is None:
+        return OutOfMemoryError(f"{text}{advice}.")
+    limit = "" if memory.limit is None else f", and may hold {_size(memory.limit)}"
+    text += f"Arrays use {_size(memory.used)}, their pool holds {_size(memory.held)}{limit}; "
+    text += f"{_size(memory.free)} of the device's {_size(memory.total)} are free. {advice}; "
+    if memory.limit is not None:
+        return OutOfMemoryError(f"{text}or raise the limit (agrad.memory.set_limit).")
+    return OutOfMemoryError(f"{text}see what else uses the device (nvidia-smi).")
+
+
+def _size(number: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.4g} {unit}"
+        number /= 1024
+    return f"{number:.4g} GiB"
+
+
 def diagnose(function: str, device: Any, operands: tuple[Any, ...], error: Exception) -> Exception:
     """The error to raise instead of `error`, which the backend raised in `function`."""
-    if isinstance(error, AgradError) or not isinstance(error, ValueError | TypeError | IndexError | RuntimeError):
+    known = ValueError | TypeError | IndexError | RuntimeError | MemoryError
+    if isinstance(error, AgradError) or not isinstance(error, known):
         return error
     listed = ", ".join(describe(operand) for operand in operands)
+    if isinstance(error, MemoryError):
+        return _out_of_memory(f"{function}({listed})", device, error)
     text = f"{function}({listed}) on device '{device}': {error}"
     if isinstance(error, IndexError):
         return IndexError(text)

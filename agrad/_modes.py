@@ -1,4 +1,4 @@
-"""The state of the context: is the graph recorded, is all of it kept, does a transform run?
+"""The state of the context: is the graph recorded, is all of it kept, does a transform run, where are arrays made?
 
 One context variable, so that threads and asynchronous tasks do not disturb each other; every context manager here
 restores what it found, also when an exception passes through it.
@@ -7,11 +7,15 @@ restores what it found, also when an exception passes through it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+
+from .backend import Device, find_device
 
 RECORDING, KEEPING, TRANSFORMING = 1, 2, 4
 """The bits of the mode: is the graph recorded, is all of it kept, does a transform run?"""
+_DEVICE = 3
+"""Above these bits stands the number of the default device, so that whoever compares modes compares it too."""
 
 _mode = ContextVar("agrad.mode", default=RECORDING)
 
@@ -31,6 +35,49 @@ def is_keeping() -> bool:
 def is_transforming() -> bool:
     """Whether a function runs that a transform differentiates."""
     return bool(current_mode() & TRANSFORMING)
+
+
+_chosen: list[Device | None] = [None]
+"""The devices that were made the default one, by their numbers; 0 is "cpu"."""
+
+
+def is_told() -> bool:
+    """Whether the default device is another one than "cpu"."""
+    return current_mode() >> _DEVICE != 0
+
+
+def default_device() -> Device:
+    """The device of arrays that are made of Python numbers, and not told where."""
+    return _chosen[current_mode() >> _DEVICE] or find_device("cpu")
+
+
+@contextmanager
+def device(name: str) -> Iterator[None]:
+    """Make a device the default one inside: what is created there goes to it unless told otherwise. Also a decorator.
+
+    It counts for lists and numbers, creation functions, `agrad.random` and `agrad.datasets`. Arrays and tensors stay
+    where they are. On a machine with several GPUs, "cuda:1" is CuPy's current device inside, too; operations on
+    tensors need no such context.
+
+    >>> import agrad as ag
+    >>> with ag.device("array_api_strict:device1"):
+    ...     x = ag.Tensor([1.0, 2.0]) + ag.ones(2)
+    >>> x
+    Tensor([2., 3.], device='array_api_strict:device1')
+    """
+    where = find_device(name)
+    if where.name == "cpu":
+        number = 0
+    else:
+        if where not in _chosen:
+            _chosen.append(where)
+        number = _chosen.index(where)
+    token = _mode.set(current_mode() & (1 << _DEVICE) - 1 | number << _DEVICE)
+    try:
+        with nullcontext() if where.current is None else where.current():
+            yield
+    finally:
+        _mode.reset(token)
 
 
 @contextmanager

@@ -20,7 +20,16 @@ from ._engine import needless, sweep, topological
 from ._errors import ConversionError, DeviceError, DTypeError, GraphError, ShapeError
 from ._graph import LEAF, REPLACED, Edge, Mask, Node, Primitive, Tape, next_number
 from ._methods import ArrayMethods
-from ._modes import KEEPING, RECORDING, current_mode, is_keeping, is_recording, is_transforming
+from ._modes import (
+    KEEPING,
+    RECORDING,
+    current_mode,
+    default_device,
+    is_keeping,
+    is_recording,
+    is_told,
+    is_transforming,
+)
 from ._shapes import Axis, as_shape, keepdims_shape, normalize_axes, resolve_reshape, unbroadcast
 from ._typing import Array, DType, Namespace, Shape
 from .backend import API_VERSIONS, Device, backend_of, device_of, find_device, transfer
@@ -46,7 +55,8 @@ class Tensor(ArrayMethods):
         value: an array of any backend, nested lists, a number, or a Tensor (or lists of Tensors: these stay in the
             graph). Arrays are copied.
         prevs: the incoming edges of a node built by hand, see `Edge`.
-        device: where the value goes, e.g. "cpu", "cuda:1", "torch:cpu"; default: where the array is, else "cpu".
+        device: where the value goes, e.g. "cpu", "cuda:1", "torch:cpu"; default: where the array is; for lists and
+            numbers the default device, "cpu" unless `agrad.device` says otherwise.
         dtype: default: the array's own; float64 for Python floats on "cpu" and "cuda".
         requires_grad: False makes a constant; True on integer data raises DTypeError.
 
@@ -85,7 +95,7 @@ class Tensor(ArrayMethods):
                 raise GraphError("Tensor(): prevs belong to a new value; this one is a Tensor with its own history")
             self._follow(tracked, device, dtype, requires_grad)
             return
-        where = find_device(device) if device is not None else device_of(value) or find_device("cpu")
+        where = find_device(device) if device is not None else device_of(value) or default_device()
         self._device = where
         self._value = upload(value, where, dtype)
         self._node = None
@@ -117,20 +127,23 @@ class Tensor(ArrayMethods):
     # The chapter's constructors ------------------------------------------------------------------------------------
 
     @classmethod
-    def ones(cls, *shape: int, device: str = "cpu", dtype: Any = None, requires_grad: bool | None = None) -> Tensor:
+    def ones(
+        cls, *shape: int, device: str | None = None, dtype: Any = None, requires_grad: bool | None = None
+    ) -> Tensor:
         """A tensor of ones, of the default floating-point dtype unless told: `Tensor.ones(3, 4)`."""
         return cls._filled("ones", shape, device, dtype, requires_grad)
 
     @classmethod
-    def zeros(cls, *shape: int, device: str = "cpu", dtype: Any = None, requires_grad: bool | None = None) -> Tensor:
+    def zeros(
+        cls, *shape: int, device: str | None = None, dtype: Any = None, requires_grad: bool | None = None
+    ) -> Tensor:
         """A tensor of zeros, of the default floating-point dtype unless told: `Tensor.zeros(3, 4)`."""
         return cls._filled("zeros", shape, device, dtype, requires_grad)
 
     @classmethod
-    def _filled(cls, name: str, shape: Any, device: str, dtype: Any, requires_grad: bool | None) -> Tensor:
-        where = find_device(device)
-        sizes = _sizes(f"Tensor.{name}", shape)
-        value = getattr(where.xp, name)(sizes, dtype=where.dtype(dtype) or where.default_float(), device=where.native)
+    def _filled(cls, name: str, shape: Any, device: str | None, dtype: Any, requires_grad: bool | None) -> Tensor:
+        where = default_device() if device is None else find_device(device)
+        value = create(name, where, (_sizes(f"Tensor.{name}", shape),), where.dtype(dtype) or where.default_float())
         return leaf(value, where, requires_grad)
 
     @classmethod
@@ -151,7 +164,7 @@ class Tensor(ArrayMethods):
         *shape: int,
         lower: float = 0,
         upper: float = 1,
-        device: str = "cpu",
+        device: str | None = None,
         dtype: Any = None,
         requires_grad: bool | None = None,
     ) -> Tensor:
@@ -161,7 +174,7 @@ class Tensor(ArrayMethods):
         """
         if not lower <= upper:
             raise ValueError(f"Tensor.from_random: lower={lower} is above upper={upper}")
-        where = find_device(device)
+        where = default_device() if device is None else find_device(device)
         host = find_device("cpu")
         drawn = host.backend.draw(host, "uniform", (lower, upper, _sizes("Tensor.from_random", shape)), None)
         return leaf(where.asarray(drawn, where.dtype(dtype) or where.default_float()), where, requires_grad)
@@ -308,8 +321,11 @@ class Tensor(ArrayMethods):
             if node.primitive is LEAF:
                 leaves.append(node)
                 unseen = unseen or handle is None
-        found = sweep(order, seed, handles, needless(order, handles) if unseen else None)
-        _deliver(found, handles, zero_grad)
+        try:
+            found = sweep(order, seed, handles, needless(order, handles) if unseen else None)
+            _deliver(found, handles, zero_grad)
+        except MemoryError as error:
+            raise _errors.diagnose("backward", device, (self._value,), error) from error
         if gradient is None and zero_grad and root in handles and root.primitive is not LEAF:
             self._grad = _ONES
         tape = Tape(order, leaves)
@@ -428,8 +444,10 @@ class Tensor(ArrayMethods):
         # A constant that a tracked value is written to is kept in the graph, so it is copied.
         alone = in_place and self._is_alone() and not (recorded and right is None)
         try:
-            if alone:
+            if alone and device.current is None:
                 self._value[params["index"]] = v
+            elif alone:
+                device.entering(operator.setitem)(self._value, params["index"], v)
             else:
                 array = device.forward[indexing.setitem](v, self._value, **params)
         except Exception as error:
@@ -577,7 +595,8 @@ class Tensor(ArrayMethods):
             raise ValueError(
                 f"__array_namespace__: the versions of the standard are {', '.join(API_VERSIONS)}, not {api_version!r}"
             )
-        return sys.modules["agrad"] if self._device.name == "cpu" else self._device.functions
+        where = self._device
+        return sys.modules["agrad"] if where.name == "cpu" and not is_told() else where.functions
 
     def __dlpack__(
         self, /, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
@@ -1009,6 +1028,15 @@ def _differentiable(device: Device, dtype: DType) -> bool:
 # Making tensors ------------------------------------------------------------------------------------------------------
 
 
+def create(name: str, device: Device, args: tuple[Any, ...], dtype: Any, **options: Any) -> Array:
+    """What a creation function of the device's library gives."""
+    try:
+        value: Array = getattr(device.xp, name)(*args, dtype=dtype, device=device.native, **options)
+    except MemoryError as error:
+        raise _errors.diagnose(name, device, (), error) from error
+    return value
+
+
 def leaf(value: Array, device: Device, requires_grad: bool | None) -> Tensor:
     result = wrap(value, device)
     if requires_grad is not False and _differentiable(device, value.dtype):
@@ -1068,7 +1096,7 @@ def _first_tensor(value: Any) -> Tensor:
 def _raw(tensor: Any) -> tuple[Array, Device]:
     if isinstance(tensor, Tensor):
         return tensor._value, tensor._device
-    device = device_of(tensor) or find_device("cpu")
+    device = device_of(tensor) or default_device()
     return device.asarray(tensor), device
 
 
@@ -1194,7 +1222,7 @@ def _deliver(found: dict[Node, Array], handles: dict[Node, Tensor], zero_grad: b
         if device.kind_of(node.dtype) == "complex":
             g = device.xp.conj(g)
         if not zero_grad and handle._grad is not None:
-            g = handle._gradient() + g
+            g = device.xp.add(handle._gradient(), g)
         elif node.primitive is LEAF:
             g = device.xp.asarray(g, copy=True) if id(g) in taken else device.backend.owned(g)
         taken.add(id(g))
@@ -1247,9 +1275,19 @@ def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
         if node.primitive is not LEAF:
             raise GraphError(f"{function}: only leaves can be updated; this tensor was computed: use x.detach()")
         if parameter._written is not None:
-            value = parameter._value - rate * parameter._gradient()
+            try:
+                if parameter._device.current is None:
+                    value = parameter._value - rate * parameter._gradient()
+                else:
+                    value = parameter._device.entering(_descended)(parameter, rate)
+            except MemoryError as error:
+                raise _errors.diagnose(function, parameter._device, (parameter._value,), error) from error
             changes.append((parameter, value if value.dtype is node.dtype else in_dtype_of(parameter, value)))
     update(changes)
+
+
+def _descended(parameter: Tensor, rate: Any) -> Array:
+    return parameter._value - rate * parameter._gradient()
 
 
 def in_dtype_of(parameter: Tensor, value: Array) -> Array:
@@ -1369,8 +1407,10 @@ def _edge(handle: Tensor, node: Node, index: int, parent: Node) -> Edge:
     xp = node.device.xp
     prev = _prev(node, index, parent)
 
+    cotangent = node.device.entering(primitive.cotangent)
+
     def local(g: Array) -> Array:
-        return primitive.cotangent(xp, g, node, index)
+        return cotangent(xp, g, node, index)
 
     if primitive.mask is Mask.GUARD:
         ones = xp.ones(node.shape, dtype=node.dtype, device=node.device.native)

@@ -12,15 +12,15 @@ import re
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial, wraps
 from importlib import import_module
 from types import FrameType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from . import _indexing
-from ._errors import BackendUnavailableError, DeviceError, DTypeError
+from ._errors import BackendUnavailableError, DeviceError, DTypeError, diagnose
 from ._typing import Array, DType, Namespace
 
 SIGNS = {
@@ -66,6 +66,21 @@ class Body(NamedTuple):
     """How many functions of the library a run calls, where that is not the number of the plan's operations."""
     kernels: str = ""
     """The source of what the lines launch on a device: `source()` shows it, too."""
+
+
+class Memory(NamedTuple):
+    """The memory of one device, in bytes."""
+
+    used: int
+    """What arrays take."""
+    held: int
+    """What the array library has of the device's memory: what arrays take, and what it keeps for the next ones."""
+    limit: int | None
+    """How much it may have; None where it may have all."""
+    free: int
+    """What nobody has of the device's memory, as the driver says."""
+    total: int
+    """The device's memory."""
 
 
 class Backend(ABC):
@@ -219,6 +234,31 @@ class Backend(ABC):
         """A context in which floating-point warnings are off."""
         return nullcontext()
 
+    def current(self, native: Any) -> Callable[[], AbstractContextManager[Any]] | None:
+        """What gives a context in which the library computes on the device `native`; None if it needs no context.
+
+        For libraries that have several devices, of which one is the current one of a thread and others' arrays can't be
+        computed with. Namespaces, primitives, rules and compiled programs of such a device run in the context, and so
+        do `index_add`, `add_at`, `index_set`. The other methods of a backend may be called outside of it.
+        """
+        return None
+
+    def synchronize(self, device: Device) -> None:
+        """Wait until all that was asked of `device` is done."""
+        raise DeviceError(f"synchronize: agrad can't wait for device '{device}': use its library's own way")
+
+    def memory(self, device: Device) -> Memory | None:
+        """The state of the device's memory; None where nobody counts it."""
+        return None
+
+    def limit_memory(self, device: Device, limit: int | None) -> None:
+        """Let arrays on `device` have no more than `limit` bytes; asked only where `memory` knows."""
+        raise NotImplementedError(f"the memory of device kind '{self.kind}' has no limit")
+
+    def release_memory(self, device: Device) -> None:
+        """Give the device what no array uses; asked only where `memory` knows."""
+        raise NotImplementedError(f"device kind '{self.kind}' keeps no memory")
+
     def asked_by_client(self, frame: FrameType | None) -> bool:
         """Whether what runs in `frame`, and asks for this library's array of a Tensor, will compute with it.
 
@@ -250,6 +290,23 @@ class ArrayNamespace:
         return value
 
 
+class _CurrentNamespace(ArrayNamespace):
+    """A namespace whose functions make their device the current one while they run."""
+
+    def __init__(self, library: Namespace, entering: Callable[[Any], Any], **extra: Any) -> None:
+        super().__init__(library, **extra)
+        self._entering = entering
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._library, name)
+        if name in EXTENSIONS:
+            value = _CurrentNamespace(value, self._entering)
+        elif callable(value) and not isinstance(value, type):
+            value = self._entering(value)
+        self.__dict__[name] = value
+        return value
+
+
 class _Forward(dict[Any, Callable[..., Array]]):
     """The function that computes each primitive on one device, resolved when it is first used."""
 
@@ -257,13 +314,14 @@ class _Forward(dict[Any, Callable[..., Array]]):
         self.backend = device.backend
         self.fast = device.fast
         self.xp = device.xp
+        self.entering = device.entering
 
     def __missing__(self, primitive: Any) -> Callable[..., Array]:
         xp = self.xp
         function = self.fast.get(primitive.name) or self.backend.special(primitive.name)
         if function is None:
             function = partial(primitive.forward, xp) if primitive.forward else getattr(xp, primitive.name)
-        self[primitive] = function
+        self[primitive] = function = self.entering(function)
         return function
 
 
@@ -294,18 +352,24 @@ class _Backward(dict[Any, tuple[Callable[..., Array], ...]]):
 class Device:
     """A place where arrays live: one object per name, so that `is` compares."""
 
-    __slots__ = ("_kinds", "_ones", "backend", "backward", "fast", "forward", "functions", "name", "native", "xp")
+    __slots__ = (
+        *("_kinds", "_ones", "backend", "backward", "current", "fast", "forward", "functions", "name"),
+        *("native", "xp"),
+    )
 
     def __init__(self, name: str, backend: Backend, native: Any) -> None:
         self.name = name
         self.backend = backend
         self.native = native
-        self.xp = ArrayNamespace(
-            backend.library(native),
-            index_add=backend.index_add,
-            index_set=backend.index_set,
-            to_device=transfer,
-        )
+        self.current = backend.current(native)
+        library = backend.library(native)
+        extra = {"index_add": backend.index_add, "index_set": backend.index_set, "to_device": transfer}
+        if self.current is None:
+            self.xp = ArrayNamespace(library, **extra)
+        else:
+            entering = {name: self.entering(function) for name, function in extra.items()}
+            self.xp = _CurrentNamespace(library, self.entering, **entering)
+            switching.append(self)
         self.fast = backend.fast(self)
         self.forward = _Forward(self)
         self.xp.special = Special(self.forward)
@@ -323,9 +387,28 @@ class Device:
     def __reduce__(self) -> Any:
         return find_device, (self.name,)
 
+    def entering(self, function: F) -> F:
+        """`function`, which computes on this device, so that the device is the current one while it runs.
+
+        The function itself where the library needs no such thing (see `Backend.current`), so it costs nothing there.
+        """
+        current = self.current
+        if current is None:
+            return function
+
+        @wraps(function)
+        def entered(*args: Any, **kwargs: Any) -> Any:
+            with current():
+                return function(*args, **kwargs)
+
+        return entered  # type: ignore[return-value]
+
     def asarray(self, value: Any, dtype: DType | None = None, copy: bool | None = None) -> Array:
         """`value` as an array on this device."""
-        return self.backend.asarray(value, self, self.dtype(dtype), copy)
+        try:
+            return self.backend.asarray(value, self, self.dtype(dtype), copy)
+        except MemoryError as error:
+            raise diagnose("asarray", self, (value,) if hasattr(value, "dtype") else (), error) from error
 
     def dtype(self, dtype: Any) -> DType | None:
         """This backend's dtype of the same name as `dtype`: a name, a Python type or any backend's dtype."""
@@ -359,6 +442,31 @@ class Device:
         if one is None:
             one = self._ones[dtype] = self.xp.ones((), dtype=dtype, device=self.native)[()]
         return one
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+switching: list[Device] = []
+"""The devices that have to be made the current one (see `Backend.current`); empty on most machines."""
+
+
+@contextmanager
+def visiting() -> Iterator[Callable[[Device], None]]:
+    """A context for computing on arrays of several devices one after the other.
+
+    It gives a function that makes a device the current one, until it is called again or the block ends.
+    """
+    here: Device | None = None
+    with ExitStack() as stack:
+
+        def visit(device: Device) -> None:
+            nonlocal here
+            if device is not here:
+                stack.close()
+                here = device
+                if device.current is not None:
+                    stack.enter_context(device.current())
+
+        yield visit
 
 
 DTYPES = (
@@ -700,10 +808,28 @@ def transfer(array: Array, target: Device, dtype: DType | None = None) -> Array:
     Array([1., 1.], dtype=array_api_strict.float64, device=array_api_strict.Device('device1'))
     """
     source = device_of(array)
-    if source is not None and source.backend is not target.backend:
+    if source is not None and source.backend.kind != target.backend.kind:
         dtype = dtype_name(array.dtype) if dtype is None else dtype
-        return target.asarray(source.backend.to_numpy(array), dtype, copy=True)
+        array = source.backend.to_numpy(array)
     return target.asarray(array, dtype, copy=True)
+
+
+def synchronize(device: str | None = None) -> None:
+    """Wait until all that was asked of a device is done; without a name, of every device that works asynchronously.
+
+    On "cpu" there is nothing to wait for. Values that are looked at (`x.item()`, `x.numpy()`, `print`) are waited for
+    anyway: this is for measuring time. DeviceError where a library has no way of its own that agrad knows.
+
+    >>> import agrad as ag
+    >>> ag.synchronize()
+    """
+    if device is not None:
+        where = find_device(device)
+        where.backend.synchronize(where)
+        return
+    for where in {*_devices.values()}:
+        if where.backend.asynchronous:
+            where.backend.synchronize(where)
 
 
 _generators: dict[str, Any] = {}

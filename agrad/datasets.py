@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ._modes import default_device
 from ._tensor import Tensor, wrap
 from .backend import find_device
 
@@ -18,7 +19,7 @@ def spiral(
     twist: float = 380,
     *,
     seed: int = 0,
-    device: str = "cpu",
+    device: str | None = None,
     dtype: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """Two classes of points, each along one arm of a double spiral.
@@ -31,7 +32,7 @@ def spiral(
         noise: how far points are scattered.
         twist: the angle in degrees through which each arm winds.
         seed: of numpy.random.default_rng; the same seed gives the same points on every device.
-        device: where the tensors are made.
+        device: where the tensors are made; default: the default device.
         dtype: of both tensors; default: the device's default floating-point dtype.
 
     Returns:
@@ -59,7 +60,7 @@ def spiral(
     return _constant(points, device, dtype), _constant(classes, device, dtype)
 
 
-def _constant(data: Any, device: str, dtype: Any) -> Tensor:
+def _constant(data: Any, device: str | None, dtype: Any) -> Tensor:
     """Host data as a constant; it gets its dtype on the way, because not every device has the host's."""
-    where = find_device(device)
+    where = default_device() if device is None else find_device(device)
     return wrap(where.asarray(data, where.default_float() if dtype is None else dtype), where)

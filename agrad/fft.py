@@ -12,8 +12,9 @@ from typing import Any
 
 from ._errors import DTypeError, ShapeError
 from ._graph import Primitive
+from ._modes import default_device
 from ._shapes import normalize_axes, normalize_axis
-from ._tensor import Tensor, cast, floating, unary, wrap
+from ._tensor import Tensor, cast, floating, unary
 from .backend import Functions, dtype_name, find_device
 from .ops._arguments import public_in, tensor
 from .ops.creation import arange, zeros
@@ -245,9 +246,9 @@ def ihfft(x: Any, /, *, n: int | None = None, axis: int = -1, norm: str = "backw
 def _frequencies(function: str, first: int, last: int, n: int, d: float, dtype: Any, device: str | None) -> Tensor:
     if n < 1:
         raise ShapeError(f"fft.{function}: the frequencies of {n} elements; one is the least")
-    where = find_device(device or "cpu")
+    where = default_device() if device is None else find_device(device)
     kind = where.dtype(dtype) or where.default_float()
-    return wrap(arange(first, last, dtype=kind, device=device or "cpu")._value * (1.0 / (n * d)), where)
+    return arange(first, last, dtype=kind, device=where.name) * (1.0 / (n * d))
 
 
 @public

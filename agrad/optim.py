@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ._errors import DeviceError, GraphError
+from ._errors import DeviceError, GraphError, diagnose
 from ._graph import Primitive
 from ._tensor import Tensor, in_dtype_of, update
 from ._typing import Array, Namespace
@@ -69,7 +69,12 @@ class Optimizer(ABC):
                         f"after moving the model"
                     )
                 self._places[name] = parameter._device
-                value = self._new_value(parameter._device, parameter.value, parameter.backwards_grad, states[name])
+                device = parameter._device
+                new_value = device.entering(self._new_value)
+                try:
+                    value = new_value(device, parameter.value, parameter.backwards_grad, states[name])
+                except MemoryError as error:
+                    raise diagnose(f"{type(self).__name__}.step", device, (parameter.value,), error) from error
                 changes.append((parameter, in_dtype_of(parameter, value)))
         update(changes)
         _merge(self.state, states)

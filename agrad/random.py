@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from ._modes import default_device
 from ._shapes import as_shape
 from ._tensor import Tensor, wrap
 from .backend import find_device, seed_generators
@@ -25,13 +26,13 @@ def seed(value: int | None = None) -> None:
     seed_generators(None if value is None else operator.index(value))
 
 
-def _draw(device: str, dtype: Any, method: str, *args: Any) -> Tensor:
-    where = find_device(device)
+def _draw(device: str | None, dtype: Any, method: str, *args: Any) -> Tensor:
+    where = default_device() if device is None else find_device(device)
     return wrap(where.backend.draw(where, method, args, dtype), where)
 
 
 def uniform(
-    shape: Any = (), lower: float = 0.0, upper: float = 1.0, *, device: str = "cpu", dtype: Any = None
+    shape: Any = (), lower: float = 0.0, upper: float = 1.0, *, device: str | None = None, dtype: Any = None
 ) -> Tensor:
     """Uniform numbers in [lower, upper), up to rounding.
 
@@ -45,7 +46,9 @@ def uniform(
     return unit * (upper - lower) + lower
 
 
-def normal(shape: Any = (), mean: float = 0.0, std: float = 1.0, *, device: str = "cpu", dtype: Any = None) -> Tensor:
+def normal(
+    shape: Any = (), mean: float = 0.0, std: float = 1.0, *, device: str | None = None, dtype: Any = None
+) -> Tensor:
     """Normal numbers of the given mean and standard deviation.
 
     >>> import agrad as ag
@@ -58,7 +61,7 @@ def normal(shape: Any = (), mean: float = 0.0, std: float = 1.0, *, device: str 
     return unit * std + mean
 
 
-def integers(lower: int, upper: int, shape: Any = (), *, device: str = "cpu", dtype: Any = "int64") -> Tensor:
+def integers(lower: int, upper: int, shape: Any = (), *, device: str | None = None, dtype: Any = "int64") -> Tensor:
     """Integers from lower up to, and without, upper.
 
     >>> import agrad as ag
@@ -70,7 +73,7 @@ def integers(lower: int, upper: int, shape: Any = (), *, device: str = "cpu", dt
     return _draw(device, dtype, "integers", lower, upper, as_shape("random.integers", shape))
 
 
-def permutation(n: int, *, device: str = "cpu") -> Tensor:
+def permutation(n: int, *, device: str | None = None) -> Tensor:
     """The integers from 0 to n - 1 in random order.
 
     >>> import agrad as ag

@@ -353,11 +353,11 @@ def _blocks(name: str, y: Tensor, handles: list[Tensor], holomorphic: bool) -> l
     xp, native = y._device.xp, y._device.native
     rows: list[list[Tensor]] = [[] for _ in handles]
     for i in range(y.size):
-        row = xp.reshape(xp.astype(xp.arange(y.size, device=native) == i, y.dtype), y.shape)
+        row = xp.reshape(xp.eye(1, y.size, k=i, dtype=y.dtype, device=native), y.shape)
         seed = wrap(row, y._device)
         parts = graph.pull([seed], conjugate=not is_complex)
         if is_complex and not all(kinds):  # the engine takes the real part for a real argument: the other part too
-            others = graph.pull([wrap(row * 1j, y._device)], conjugate=False)
+            others = graph.pull([seed * 1j], conjugate=False)
             parts = [
                 part if kind else part - other * 1j for part, other, kind in zip(parts, others, kinds, strict=True)
             ]
@@ -591,7 +591,10 @@ class _Graph:
                     found = sweep(self.order, given[0] if self.single else given, self.wanted, self.skip, _lift)
             else:
                 given = [transposed(x._device, x._value) if conjugate else x._value for x in seeds]
-                found = sweep(self.order, given[0] if self.single else given, self.wanted, self.skip)
+                try:
+                    found = sweep(self.order, given[0] if self.single else given, self.wanted, self.skip)
+                except MemoryError as error:
+                    raise _errors.diagnose("backward", seeds[0]._device, tuple(given), error) from error
         return [_delivered(found, handle, conjugate) for handle in self.handles]
 
 
@@ -669,8 +672,8 @@ def _tracked(value: Any, parent: Any, node: Node) -> Any:
     return result
 
 
-def _lift(node: Node) -> tuple[Namespace, Any]:
-    return node.device.functions, _Lifted(node)
+def _lift(node: Node) -> tuple[Namespace, Any, tuple[Callable[..., Array], ...]]:
+    return node.device.functions, _Lifted(node), node.primitive.backward
 
 
 # Checkpoints ---------------------------------------------------------------------------------------------------------

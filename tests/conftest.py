@@ -2,7 +2,8 @@
 
 `pytest --device cpu --device cuda` chooses the devices; without it they are "cpu" and, where array-api-strict is
 installed, its second device, the stand-in for an accelerator. A run without "cpu" leaves out the tests that do not
-depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu).
+depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu), which has
+two GPUs where "cuda:1" is asked for.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 LAYERS = [
     ["scalar"],  #                               the teaching twin, on the standard library alone
     ["_typing", "_errors"],  #                   protocols; exceptions and their messages
-    ["backend", "_indexing", "_shapes", "_modes"],  # where arrays live; indexing; axis arithmetic; no_grad and its like
+    # Where arrays live, and its memory; indexing; axis arithmetic; no_grad and its like.
+    ["backend", "memory", "_indexing", "_shapes", "_modes"],
     ["_graph", "_counterparts"],  #              Node, Edge, Primitive: plain records; calls of NumPy's functions
     ["rules", "_engine", "_masks"],  #           the rule book; the backward pass, also through masks
     ["_methods", "_tensor"],  #                  NumPy's array methods; the handle that a user holds

@@ -16,7 +16,7 @@ from .._errors import GraphError
 from .._graph import LEAF, Node, Tape
 from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
-from ..backend import Body, Device, backend_of, find_device
+from ..backend import Body, Device, backend_of, device_of, find_device, switching
 from ._plan import Plan, make_plan
 from ._program import Handle, Writer, build, compiled_node
 from ._reference import reference
@@ -36,6 +36,8 @@ class Program:
         self.spec: Any = None
         self.carried: dict[str, str] = {}
         self.results: dict[Any, str] = {}
+        self.place: Device | None = None
+        """The device that has to be the current one while it runs."""
         self.source = ""
         self.replay: Callable[..., Any] = _no_replay
         self._loop: Callable[..., Any] | None = None
@@ -45,8 +47,13 @@ class Program:
         if self._loop is None:
             recorded = [self.results[var] for var in _recorded(self.spec)]
             source = self.writer.loop(self.body, self.carried, recorded)
-            self._loop = build("loop", source, self.writer.names, self.title)
+            self._loop = self.build("loop", source)
         return self._loop
+
+    def build(self, name: str, source: str) -> Callable[..., Any]:
+        """The function of this name in `source`, which runs at the program's place."""
+        function = build(name, source, self.writer.names, self.title)
+        return function if self.place is None else self.place.entering(function)
 
 
 def _no_replay(args: Any, kwargs: Any) -> Any:
@@ -127,6 +134,7 @@ class Capture:
         self.cells: list[tuple[Cell, Var]] = []
         self.changed: list[tuple[Cell, Var, Var]] = []
         self.devices: set[Device] = set()
+        self.place: Device | None = None
 
     # The run ---------------------------------------------------------------------------------------------------------
 
@@ -215,10 +223,22 @@ class Capture:
         self.outputs: list[Var] = []
         try:
             self._effects()
+            self.place = self._place()
             return self._result(result, self._swept(result))
         except _NoProgram as why:
             self.reason = str(why)
             return None
+
+    def _place(self) -> Device | None:
+        """The device that has to be the current one for what was recorded."""
+        if not switching:
+            return None
+        values = [var.value for op in self.trace.ops for var in [*op.outs, *op.uses()]]
+        places = {device_of(value) for value in values if is_array(value)} & set(switching)
+        if len(places) > 1:
+            names = " and ".join(sorted(f"'{place}'" for place in places))
+            raise _NoProgram(f"it computes on {names}: compile what is done on each")
+        return next(iter(places), None)
 
     def _finish(self, outcome: Any, ran: set[Any]) -> None:
         """Make the program, or say why there is none."""
@@ -244,7 +264,8 @@ class Capture:
                 writer.content(array, self.scope.arrays[id(array)][1], contents[id(array)])
         for place in places:
             writer.guard(place)
-        self._write(outcome, {id(tensor) for tensor in tensors})
+        write = self._write if self.place is None else self.place.entering(self._write)
+        write(outcome, {id(tensor) for tensor in tensors})
         if not self.keep_grads:
             for handle in self.handles.values():
                 if handle.gradient is not None:
@@ -394,7 +415,8 @@ class Capture:
         writer.names.update(body.names)
         program.spec = spec
         program.source = writer.replay(body, result, making)
-        program.replay = build("replay", program.source, writer.names, program.title)
+        program.place = self.place
+        program.replay = program.build("replay", program.source)
         self.program = program
 
     def _aliases(self, handles: list[Handle]) -> None:

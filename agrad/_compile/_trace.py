@@ -172,7 +172,7 @@ class Trace:
         profile = getprofile()
         setprofile(None)
         try:
-            result = function(*real(args), **(real(kwargs) if kwargs else kwargs))
+            result = _placed(function, args)(*real(args), **(real(kwargs) if kwargs else kwargs))
             self.busy = False
             lifted = self._lifted(kwargs) if kwargs else kwargs
             op = Op(name, function, self._lifted(args), lifted, impure, self.quiet > 0)
@@ -492,6 +492,13 @@ def _give_operators() -> None:
 
 
 _give_operators()
+
+
+def _placed(function: Callable[..., Any], args: Any) -> Callable[..., Any]:
+    """`function`, run where its first array is: a namespace's functions find that by themselves, operators don't."""
+    first = next((arg for arg in args if type(arg) is Placeholder), None) if backends.switching else None
+    device = None if first is None else backends.device_of(first._real)
+    return function if device is None else device.entering(function)
 
 
 # What takes the place of a device's parts ----------------------------------------------------------------------------

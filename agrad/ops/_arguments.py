@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from .. import _errors
+from .._modes import default_device
 from .._tensor import Tensor, wrap
 from .._typing import Array
 from ..backend import Device, Functions, backend_of, find_device
@@ -40,7 +41,7 @@ def tensor(x: Any, like: Tensor | None = None) -> Tensor:
     if isinstance(x, Tensor):
         return x
     if isinstance(x, bool | int | float | complex):
-        device = find_device("cpu") if like is None else like._device
+        device = default_device() if like is None else like._device
         return wrap(device.asarray(x, None if like is None else like._value.dtype), device)
     backend = backend_of(x)
     if backend is None:

@@ -1,7 +1,8 @@
 """Creation functions. What they make is a constant unless `requires_grad=True` asks for a leaf.
 
 Where a number is asked for, a 0-d Tensor will do, and gradients flow back to it. `device` is a name, as in "cuda:1";
-the namespace of a device (`x.__array_namespace__()`) has its own as the default.
+without it arrays go to the default device, which `agrad.device` chooses, and the namespace of a device
+(`x.__array_namespace__()`) has its own as the default.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from math import ceil
 from typing import Any
 
 from .._errors import ShapeError
+from .._modes import default_device
 from .._shapes import as_shape
-from .._tensor import Tensor, binary, leaf, stacked, upload, wrap
+from .._tensor import Tensor, binary, create, leaf, stacked, upload, wrap
 from .._typing import Array
 from ..backend import Device, device_of, find_device
 from ..rules.indexing import where as where_rule
@@ -44,16 +46,20 @@ def asarray(
         result = Tensor(tracked, dtype=dtype, device=device, requires_grad=requires_grad or None)
         return owning(result) if copy and same else result
     origin = device_of(obj)
-    where = find_device(device) if device is not None else origin or find_device("cpu")
+    where = find_device(device) if device is not None else origin or default_device()
     return _finished(upload(obj, where, dtype, copy), where, requires_grad)
 
 
 def _create(
     name: str, args: tuple[Any, ...], dtype: Any, device: str | None, requires_grad: bool, floats: bool = True
 ) -> Tensor:
-    where = find_device(device or "cpu")
+    where = _place(device)
     kind = where.dtype(dtype) or (where.default_float() if floats else None)
-    return _finished(getattr(where.xp, name)(*args, dtype=kind, device=where.native), where, requires_grad)
+    return _finished(create(name, where, args, kind), where, requires_grad)
+
+
+def _place(device: str | None) -> Device:
+    return default_device() if device is None else find_device(device)
 
 
 def _number(x: Any) -> Any:
@@ -170,9 +176,9 @@ def linspace(
         share = linspace(0.0, 1.0, num, dtype=like.dtype, device=like.device, endpoint=endpoint)
         ramp = start * (1 - share) + stop * share
         return asarray(ramp, dtype=dtype, device=device, requires_grad=requires_grad)
-    where = find_device(device or "cpu")
+    where = _place(device)
     kind = where.dtype(dtype) or where.default_float()
-    value = where.xp.linspace(_number(start), _number(stop), num, dtype=kind, device=where.native, endpoint=endpoint)
+    value = create("linspace", where, (_number(start), _number(stop), num), kind, endpoint=endpoint)
     return _finished(value, where, requires_grad)
 
 
@@ -194,9 +200,9 @@ def eye(
     Tensor([[1., 0.],
             [0., 1.]])
     """
-    where = find_device(device or "cpu")
+    where = _place(device)
     kind = where.dtype(dtype) or where.default_float()
-    return _finished(where.xp.eye(n_rows, n_cols, k=k, dtype=kind, device=where.native), where, requires_grad)
+    return _finished(create("eye", where, (n_rows, n_cols), kind, k=k), where, requires_grad)
 
 
 def _create_like(
@@ -205,8 +211,7 @@ def _create_like(
     like = tensor(x)
     where = like._device if device is None else find_device(device)
     kind = where.dtype(like.dtype if dtype is None else dtype)
-    value = getattr(where.xp, name)(like.shape, *args, dtype=kind, device=where.native)
-    return _finished(value, where, requires_grad)
+    return _finished(create(name, where, (like.shape, *args), kind), where, requires_grad)
 
 
 @public
@@ -276,9 +281,9 @@ def _triangle(name: str, x: Any, k: int) -> Tensor:
     if x.ndim < 2:
         raise ShapeError(f"{name}: matrices are needed, not an array of shape {x.shape}")
     xp = x._device.xp
-    keep = getattr(xp, name)(xp.ones(x.shape[-2:], dtype=xp.int8, device=x._device.native), k=k) == 1
+    keep = getattr(xp, name)(xp.ones(x.shape[-2:], dtype=xp.int8, device=x._device.native), k=k)
     zero = wrap(xp.zeros((), dtype=x.dtype, device=x._device.native), x._device)
-    return binary(where_rule, x, zero, {"condition": keep})
+    return binary(where_rule, x, zero, {"condition": xp.astype(keep, xp.bool)})
 
 
 @public

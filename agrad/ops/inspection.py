@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._modes import default_device
 from ..backend import Device, find_device
 from ._arguments import creating
 
@@ -68,7 +69,7 @@ class NamespaceInfo:
 
 
 @creating
-def __array_namespace_info__(*, device: str = "cpu") -> NamespaceInfo:
+def __array_namespace_info__(*, device: str | None = None) -> NamespaceInfo:
     """The inspection utilities of the standard; a device's namespace gives those of its own device.
 
     >>> import agrad as ag
@@ -76,4 +77,4 @@ def __array_namespace_info__(*, device: str = "cpu") -> NamespaceInfo:
     >>> xp.__array_namespace_info__().default_device()
     'array_api_strict:device1'
     """
-    return NamespaceInfo(find_device(device))
+    return NamespaceInfo(default_device() if device is None else find_device(device))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _errors
+from .._modes import default_device
 from .._shapes import Axis, normalize_axis
 from .._tensor import Tensor, binary, cast, floating, full_index, raw_index, unary, wrap
-from ..backend import find_device
 from ..rules import indexing as rules
 from ._arguments import is_number, pair, public, raw, same_device, tensor
 from .data_types import met, result_type
@@ -49,7 +49,7 @@ def where(condition: Any, x1: Any, x2: Any, /) -> Tensor:
 def _numbers(condition: Any, x1: Any, x2: Any) -> tuple[Tensor, Any]:
     """Two numbers of the kind that both have in common, one of them as a Tensor on the condition's device."""
     kind = type(x1) if type(x1) is type(x2) else type(x1 + x2)
-    device = condition._device if isinstance(condition, Tensor) else find_device("cpu")
+    device = condition._device if isinstance(condition, Tensor) else default_device()
     return wrap(device.asarray(kind(x1), device.default_float() if kind is float else None), device), kind(x2)
 
 
@@ -244,7 +244,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Tensor:
         raise _errors.OperandError(f"bincount: x is a row of integers from 0 on, not {_errors.describe(x)} {x!r:.60}")
     places = xp.arange(max(minlength, int(xp.max(x._value)) + 1 if x.size else 0), device=native)
     if weights is None:
-        return index_add(wrap(places * 0, x._device), x, xp.ones_like(x._value, dtype=places.dtype))
+        return index_add(wrap(xp.zeros_like(places), x._device), x, xp.ones_like(x._value, dtype=places.dtype))
     values = floating(tensor(weights))
     if values.shape != x.shape:
         raise _errors.ShapeError(f"bincount: weights of shape {values.shape} for x of shape {x.shape}")

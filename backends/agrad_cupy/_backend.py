@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from contextlib import AbstractContextManager
+from functools import cache, partial
+from math import copysign
 from typing import Any
 
 from agrad._typing import Array, DType, Namespace
-from agrad.backend import Backend, Body, Device
+from agrad.backend import Backend, Body, Device, Memory
 
 from . import _special
+from ._current import Current
 from ._functions import PRIMITIVES
 
 _INSTALL = "pip install 'agrad[cuda12]' or, for CUDA 13, pip install 'agrad[cuda13]'"
@@ -52,13 +55,54 @@ class CupyBackend(Backend):
         """A copy on the host; waits for the GPU."""
         return array.get()
 
-    def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
-        """`value` as a cupy.ndarray on `device`."""
+    def current(self, native: Any) -> Callable[[], AbstractContextManager[Any]] | None:
+        """Where there are several GPUs: CuPy computes on its current device alone, and so do the libraries of CUDA."""
         import cupy
 
-        with device.native:
+        return partial(Current, native.id) if cupy.cuda.runtime.getDeviceCount() > 1 else None
+
+    def synchronize(self, device: Device) -> None:
+        """Wait for all streams of the GPU."""
+        device.native.synchronize()
+
+    def memory(self, device: Device) -> Memory:
+        """What CuPy's default pool and the driver say."""
+        import cupy
+
+        with Current(device.native.id):
+            pool = cupy.get_default_memory_pool()
+            free, total = device.native.mem_info
+            return Memory(pool.used_bytes(), pool.total_bytes(), pool.get_limit() or None, free, total)
+
+    def limit_memory(self, device: Device, limit: int | None) -> None:
+        """The limit of CuPy's default pool."""
+        import cupy
+
+        with Current(device.native.id):
+            cupy.get_default_memory_pool().set_limit(size=limit or 0)
+
+    def release_memory(self, device: Device) -> None:
+        """Free the blocks of CuPy's default pool that no array uses, on all streams."""
+        import cupy
+
+        with Current(device.native.id):
+            cupy.get_default_memory_pool().free_all_blocks()
+
+    def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
+        """`value` as a cupy.ndarray on `device`; nothing waits.
+
+        Host arrays go through pinned memory of CuPy's, which keeps it until the GPU has read it: so the host is free to
+        write to what it gave as soon as this returns.
+        """
+        import cupy
+
+        with Current(device.native.id):
             if isinstance(value, cupy.ndarray):
+                if value.device.id != device.native.id:
+                    return _from_peer(value, dtype)
                 return cupy.array(value, dtype=dtype, copy=copy)
+            if _is_negative_zero(value):
+                return cupy.array([value], dtype=dtype).reshape(())  # CuPy fills with a zero of no sign
             return cupy.array(value, dtype=dtype)
 
     def fast(self, device: Device) -> dict[str, Callable[..., Array]]:
@@ -87,8 +131,8 @@ class CupyBackend(Backend):
         """A cupy.random.Generator on `device`."""
         import cupy
 
-        with device.native:
-            return _Generator(cupy.random.default_rng(seed))
+        with Current(device.native.id):
+            return _Generator(cupy.random.default_rng(seed), device.native.id)
 
     def index_add(self, array: Array, index: Any, values: Array) -> Array:
         """A copy, added to."""
@@ -102,8 +146,7 @@ class CupyBackend(Backend):
 
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(part, cupy.ndarray) and part.dtype.kind in "iu" for part in parts):
-            for target, source in _real_parts(array, values):
-                cupy.add.at(target, index, source)
+            _scatter(array, index, values)
         else:
             array[index] += values
 
@@ -115,7 +158,23 @@ class CupyBackend(Backend):
 
     def owned(self, array: Array) -> Array:
         """`array` if it owns its memory, else a copy."""
-        return array if array.base is None and array.flags.owndata else array.copy()
+        if array.base is None and array.flags.owndata:
+            return array
+        with Current(array.device.id):
+            return array.copy()
+
+
+def _scatter(target: Array, index: Any, source: Array) -> None:
+    """Add to the elements of `target` that `index` names, as often as it names them, by atomic additions."""
+    import cupy
+
+    if target.dtype.kind in "iub" and target.dtype.itemsize < 4:  # for which CUDA has none
+        wide = target.astype(cupy.int32)
+        cupy.add.at(wide, index, source)
+        target[...] = wide
+        return
+    for part, added in _real_parts(target, source):
+        cupy.add.at(part, index, added)
 
 
 def _real_parts(target: Array, source: Array) -> list[tuple[Array, Array]]:
@@ -125,23 +184,59 @@ def _real_parts(target: Array, source: Array) -> list[tuple[Array, Array]]:
     return [(target.real, source.real), (target.imag, source.imag)]
 
 
-class _Generator:
-    """A generator of CuPy with the few methods of NumPy's that agrad uses."""
+def _from_peer(array: Array, dtype: DType | None) -> Array:
+    """A copy of another GPU's array on the current one. The host waits for nothing; the streams wait for each other.
 
-    def __init__(self, generator: Any) -> None:
+    Without the second wait, the other GPU's pool could hand out the memory of `array` while it is still read.
+    """
+    import cupy
+
+    here = cupy.cuda.get_current_stream()
+    with Current(array.device.id):
+        there = cupy.cuda.get_current_stream()
+        source = cupy.ascontiguousarray(array, dtype=dtype)
+        written = there.record()
+    here.wait_event(written)
+    result = cupy.empty(source.shape, dtype=source.dtype)
+    result.data.copy_from_device_async(source.data, source.nbytes, here)
+    read = here.record()
+    with Current(array.device.id):
+        there.wait_event(read)
+    return result
+
+
+def _is_negative_zero(value: Any) -> bool:
+    """Whether a number, or an array without axes, is a floating-point zero with a sign."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        is_number = isinstance(value, float | complex)
+    else:
+        is_number = getattr(value, "shape", None) == () and getattr(dtype, "kind", None) in ("f", "c")
+    return is_number and value == 0 and any(copysign(1.0, part) < 0 for part in (value.real, value.imag))
+
+
+class _Generator:
+    """A generator of CuPy, drawing on its own GPU, with the few methods of NumPy's that agrad uses."""
+
+    def __init__(self, generator: Any, number: int) -> None:
         self._generator = generator
+        self._number = number
 
     def random(self, shape: tuple[int, ...]) -> Array:
-        return self._generator.random(shape)
+        with Current(self._number):
+            return self._generator.random(shape)
 
     def standard_normal(self, shape: tuple[int, ...]) -> Array:
-        return self._generator.standard_normal(shape)
+        with Current(self._number):
+            return self._generator.standard_normal(shape)
 
     def integers(self, low: int, high: int, shape: tuple[int, ...]) -> Array:
-        return self._generator.integers(low, high, shape)
+        with Current(self._number):
+            return self._generator.integers(low, high, shape)
 
     def permutation(self, n: int) -> Array:
-        return self._generator.random(n).argsort()
+        with Current(self._number):
+            return self._generator.random(n).argsort()
 
 
 @cache

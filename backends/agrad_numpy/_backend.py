@@ -98,6 +98,9 @@ class NumpyBackend(Backend):
         implied = array.dtype in (np.dtype(float), np.dtype(complex), np.dtype(np.int64), np.dtype(bool))
         return text if implied and array.size else f"{text}, dtype={array.dtype}"
 
+    def synchronize(self, device: Device) -> None:
+        """Nothing to wait for: what NumPy was asked for is done when it returns."""
+
     def asarray(self, value: Any, device: Device, dtype: DType | None, copy: bool | None) -> Array:
         """`value` as a numpy.ndarray; arrays of other libraries on the host come by DLPack."""
         if not isinstance(value, np.ndarray | np.generic) and hasattr(value, "__dlpack__"):
