@@ -66,6 +66,8 @@ class Body(NamedTuple):
     """How many functions of the library a run calls, where that is not the number of the plan's operations."""
     kernels: str = ""
     """The source of what the lines launch on a device: `source()` shows it, too."""
+    once: int = 0
+    """How many of the lines, at the beginning, compute what is the same in every turn of a loop: see `Plan.once`."""
 
 
 class Memory(NamedTuple):

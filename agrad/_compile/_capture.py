@@ -398,6 +398,8 @@ class Capture:
             else:
                 writer.array(var, cell.key, f"{holder}[{cell.key!r}]")
         plan.names = writer.variables
+        changing = {handle.var for handle in loaded if handle.new is not None and handle.var is not None}
+        plan.put_first_what_stays(changing | {var for _, var, _ in self.changed})
         body = None if device is None else device.backend.executor(plan, device)
         if body is None:
             body = reference(plan, device or everywhere[0])

@@ -31,6 +31,29 @@ class Plan:
     dead: int = 0
     names: dict[Var, str] = field(default_factory=dict)
     """What the inputs are called in the program."""
+    fixed: set[Var] = field(default_factory=set)
+    """The inputs that are the same in every turn of a loop; none where nothing changes from turn to turn."""
+    once: int = 0
+    """So many of the operations, the first ones, give the same in every turn."""
+
+    def put_first_what_stays(self, changing: set[Var]) -> None:
+        """Say which inputs a turn of a loop changes for the next one; what needs none of these comes first."""
+        if not changing:
+            return
+        self.fixed = set(self.inputs) - changing
+        same = set(self.fixed)
+        first: list[Op] = []
+        rest: list[Op] = []
+        confirmed = True
+        for op in self.ops:
+            stays = confirmed and all(var.is_constant or var in same for var in op.uses())
+            if stays and (not op.impure or op.name == "confirm"):
+                same.update(op.outs)
+                first.append(op)
+            else:
+                rest.append(op)
+                confirmed = confirmed and op.name != "confirm"  # what comes after may need what it confirms
+        self.ops, self.once = first + rest, len(first)
 
     def last_uses(self) -> dict[Var, int]:
         """The number of the operation that uses each Var last; those of outputs are beyond the end."""

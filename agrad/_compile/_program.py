@@ -237,13 +237,14 @@ class Writer:
         `carried` are the variables that the next turn finds changed. `kept` gets what is `recorded` of each turn. An
         error leaves the state of the last turn that was finished.
         """
-        turn = [line.replace("return _MISS", "break") for line in body.lines]
+        turn = [line.replace("return _MISS", "break") for line in body.lines[body.once :]]
         if carried:
             turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
         turn.append(f"kept.append(({', '.join(recorded)}{',' if recorded else ''}))")
         after = {new: name for name, new in carried.items()}
         stores = [_renamed(line, after) for line in self.stores]
-        lines = ["try:", "    for _ in range(turns):", *[f"        {line}" for line in turn]]
+        lines = ["try:", *[f"    {line}" for line in body.lines[: body.once]]]
+        lines += ["    for _ in range(turns):", *[f"        {line}" for line in turn]]
         lines += ["finally:", "    if kept:", *[f"        {line}" for line in stores or ["pass"]]]
         return self._function("loop(turns, kept, args, kwargs)", lines)
 
