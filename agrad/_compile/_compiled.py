@@ -10,10 +10,11 @@ from typing import Any, overload
 from .._errors import CompileError
 from .._modes import KEEPING, TRANSFORMING, current_mode
 from .._tensor import Tensor, wrap
+from ..backend import backend_of
 from ._capture import Capture, Failed, Program
 from ._program import BUSY, MISS
 from ._scope import is_leaf
-from ._trace import active, is_recording_here, lock
+from ._trace import active, is_array, is_recording_here, lock
 
 PROGRAMS = 16
 """So many programs, one for each signature, a function may have; with more it runs eagerly."""
@@ -268,7 +269,7 @@ class _State:
     def now(self, result: Any) -> list[Any]:
         """Copies on the host."""
         values = [handle.tensor.numpy() for handle in self.handles]
-        values += [cell.holder[cell.key] for cell in self.cells]
+        values += [_on_host(cell.holder[cell.key]) for cell in self.cells]
         return values + [wrap(x, x_device).numpy() for x, x_device in _with_devices(result)]
 
     def restore(self) -> None:
@@ -284,6 +285,11 @@ def _with_devices(tree: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(tree, list | tuple | dict):
         for item in tree.values() if isinstance(tree, dict) else tree:
             yield from _with_devices(item)
+
+
+def _on_host(value: Any) -> Any:
+    """A number, or an array as NumPy's."""
+    return backend_of(value).to_numpy(value) if is_array(value) else value  # type: ignore[union-attr]
 
 
 def _close(ours: Any, theirs: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import keyword
 import linecache
+import weakref
 from collections.abc import Callable
 from itertools import count
 from sys import getrefcount
@@ -21,13 +22,14 @@ from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
 from ..backend import Body, Device, backend_of
 from ._scope import Place, fingerprint, same
-from ._trace import Var, active
+from ._trace import Var, active, is_number
 
 MISS: Any = object()
 """What a program gives for a call that is not the one that was recorded."""
 BUSY: Any = object()
 """What it gives while it runs already."""
 _numbers = count(1)
+_EQUAL = (int, float, complex, str, bytes, frozenset, range, slice)
 
 
 class Handle:
@@ -66,6 +68,7 @@ class Writer:
         self.keep_grads = keep_grads
         self.checks: list[str] = []
         self.loads: list[str] = []
+        self.nodes: list[str] = []
         self.stores: list[str] = []
         self.names: dict[str, Any] = {
             "_MISS": MISS,
@@ -122,18 +125,22 @@ class Writer:
         text = repr(key) if isinstance(place.key, str | int | bool | None) else key
         now = {
             "global": f"{holder}[{text}]",
+            "absent": f"({text} in {holder})",
             "item": f"{holder}[{text}]",
             "cell": f"{holder}.cell_contents",
             "attribute": f"{holder}.{key}" if str(key).isidentifier() else f"getattr({holder}, {text})",
+            "member": f"{holder}.__dict__[{text}]",
+            "referent": f"{holder}()",
             "size": f"len({holder})",
+            "keys": f"[*{holder}]",
             "names": f"len({holder}.__dict__)",
             "set": f"frozenset({holder})",
         }[place.kind]
         if place.value is None or isinstance(place.value, bool):
             self.checks.append(f"{now} is not {place.value}")
-        elif place.kind in ("size", "names"):
+        elif place.kind in ("size", "names", "keys"):
             self.checks.append(f"{now} != {place.value}")
-        elif isinstance(place.value, int | float | complex | str | bytes | frozenset | range | slice):
+        elif isinstance(place.value, _EQUAL) or is_number(place.value):
             value = self.name(f"_was_{place.path}", place.value)
             self.checks.append(f"({now} is not {value} and not _same({now}, {value}))")
         else:
@@ -211,7 +218,11 @@ class Writer:
     # Storing ---------------------------------------------------------------------------------------------------------
 
     def store(self, handle: Handle, results: dict[Any, str]) -> None:
-        """Give a tensor its new value."""
+        """Give a tensor its new value.
+
+        What has to be called for that is in `nodes`; `stores` are assignments alone. The interpreter looks for
+        interrupts in calls and loops, so one comes before all of them or after.
+        """
         name = self.tensors[id(handle.tensor)]
         if handle.new is not None:
             new = results[handle.new]
@@ -219,7 +230,9 @@ class Writer:
         if handle.node is not None and (handle.new is not None or handle.gradient is not None):
             kept = self.keep_grads and handle.gradient is not None
             if handle.new is not None:
-                self.stores.append(f"if _references({name}._node) > 3: {name}._node = _leaf_node({name})")
+                node = self.name(f"_new_{handle.path}")
+                self.nodes.append(f"{node} = _leaf_node({name}) if _references({name}._node) > 3 else {name}._node")
+                self.stores.append(f"{name}._node = {node}")
             if handle.gradient is not None:
                 self.stores.append(f"{name}._grad = {results[handle.gradient] if kept else '_NOT_KEPT'}")
             self.stores.append(f"{name}._written = {'_no_tape' if handle.is_written else None}")
@@ -228,7 +241,7 @@ class Writer:
 
     def replay(self, body: Body, result: str, making: list[str]) -> str:
         """The text of `replay`, which is one call."""
-        lines = [*body.lines, *self.stores, *making, f"return {result}"]
+        lines = [*body.lines, *self.nodes, *making, *self.stores, f"return {result}"]
         return self._function("replay(args, kwargs)", lines)
 
     def loop(self, body: Body, carried: dict[str, str], recorded: list[str]) -> str:
@@ -242,7 +255,7 @@ class Writer:
             turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
         turn.append(f"kept.append(({', '.join(recorded)}{',' if recorded else ''}))")
         after = {new: name for name, new in carried.items()}
-        stores = [_renamed(line, after) for line in self.stores]
+        stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
         lines = ["try:", *[f"    {line}" for line in body.lines[: body.once]]]
         lines += ["    for _ in range(turns):", *[f"        {line}" for line in turn]]
         lines += ["finally:", "    if kept:", *[f"        {line}" for line in stores or ["pass"]]]
@@ -281,7 +294,8 @@ def build(function: str, source: str, names: dict[str, Any], title: str) -> Call
     filename = f"<agrad.compile: {title} #{next(_numbers)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(compile(source, filename, "exec"), names)
-    built: Callable[..., Any] = names[function]
+    built: Callable[..., Any] = names.pop(function)  # else a cycle would keep the program until it is collected
+    weakref.finalize(built, linecache.cache.pop, filename, None).atexit = False
     return built
 
 

@@ -26,13 +26,20 @@ from ..backend import DTYPES, EXTENSIONS, Device, Special, backend_of, transfer
 _arrays: dict[type, bool] = {}
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a library's scalar that counts as Python's number: an integer, a truth value, complex."""
+    return is_array(value) and type(backend_of(value).number(value)) in (int, bool, complex)  # type: ignore[union-attr]
+
+
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of some library, or a scalar of it; a placeholder is not."""
     kind = type(value)
     found = _arrays.get(kind)
     if found is None:
-        named = backend_of(value) is not None and hasattr(value, "shape") and hasattr(value, "dtype")
-        found = _arrays[kind] = named and not isinstance(value, Tensor | Placeholder | Number)
+        # Asked of the type, since an object may answer by a __getattr__ of its own.
+        named = hasattr(kind, "dtype") and hasattr(kind, "shape")
+        ours = named and issubclass(kind, Tensor | Placeholder | Number)
+        found = _arrays[kind] = named and not ours and backend_of(value) is not None
     return found
 
 

@@ -295,6 +295,10 @@ class _Writer:
             ways = (self.ufunc, self.view, self.product, self.reduction)
             if not any(way(op, out) for way in ways):
                 self.generic(op)
+        if out in self.joints and out not in self.arrays:  # made in another place than beside the others
+            made = self.text[out]
+            self.calls += 1
+            self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(out, [])}, {made})")
 
     def emit_together(self, group: Together) -> None:
         """One call for several operations, on the memory in which their operands are side by side."""
