@@ -73,7 +73,10 @@ def _grouped(ops: list[Any], candidates: list[Any]) -> list[Any] | None:
     if not groups:
         return list(ops)
     inside = {op for group in groups for op in group.ops}
-    return _ordered([*[op for op in ops if op not in inside], *groups], ops)
+    position = {op: i for i, op in enumerate(ops)}
+    items = [*[op for op in ops if op not in inside], *groups]
+    at = [max(position[op] for op in item.ops) if isinstance(item, Together) else position[item] for item in items]
+    return ordered(items, at)
 
 
 def _kind(op: Any, names: set[str], made: set[str], outputs: set[Any]) -> tuple[Any, Any] | None:
@@ -118,10 +121,8 @@ def _fitting(members: list[tuple[Any, Any]], beside: dict[Any, tuple[Any, ...]])
     return Together([by_input[x] for x in order], list(order))
 
 
-def _ordered(items: list[Any], original: list[Any]) -> list[Any] | None:
-    """`items` in an order in which each comes after what it uses; None where there is none."""
-    position = {op: i for i, op in enumerate(original)}
-    at = [max(position[op] for op in item.ops) if isinstance(item, Together) else position[item] for item in items]
+def ordered(items: list[Any], at: list[int]) -> list[Any] | None:
+    """`items` in an order in which each comes after what it uses, else as `at` says; None where there is none."""
     maker = {out: i for i, item in enumerate(items) for out in item.outs}
     followers: list[list[int]] = [[] for _ in items]
     waiting = [0] * len(items)
