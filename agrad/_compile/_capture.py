@@ -166,6 +166,7 @@ class Capture:
                 result = self._materialise(result)
         if outcome is not None:
             self._finish(outcome, watch.ran, watch.library)
+        trace.forget()
         return result
 
     def find_handles(self) -> None:
@@ -419,10 +420,8 @@ class Capture:
         program.source = writer.replay(body, result, making)
         program.place = self.place
         program.replay = program.build("replay", program.source)
+        plan.forget()
         self.program = program
-        for var in {*inputs, *[var for op in (*trace.ops, *plan.ops) for var in op.outs]}:
-            if not var.is_constant:  # the arrays of the recorded call: the program has no use for them
-                var.value = None
 
     def _aliases(self, handles: list[Handle], guarded: set[int]) -> None:
         """Tensors that were two have to be so again where it matters, and those that were one have to be one again."""

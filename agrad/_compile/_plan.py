@@ -60,6 +60,11 @@ class Plan:
         found = {var: i for i, op in enumerate(self.ops) for var in op.uses()}
         return found | {var: len(self.ops) for var in self.outputs}
 
+    def forget(self) -> None:
+        """Let go of what the values were in the recorded call: the program has those that it needs."""
+        for var in {*self.inputs, *self.outputs, *[var for op in self.ops for var in (*op.uses(), *op.outs)]}:
+            var.value = None
+
 
 def make_plan(xp: Namespace, recorded: list[Op], inputs: Iterable[Var], outputs: list[Var]) -> Plan:
     """The plan for `outputs`."""

@@ -254,6 +254,16 @@ class Trace:
         for ones in self.ones:
             ones.clear()
 
+    def forget(self) -> None:
+        """Let go of the arrays of the run, which would have to wait for the cyclic garbage collection."""
+        for op in self.ops:
+            for var in (*op.uses(), *op.outs):
+                var.value = None
+        self.ops.clear()
+        self.known.clear()
+        self.kept.clear()
+        self.placeholders.clear()
+
 
 _PLAIN = {int, float, bool, complex, str, type(None), slice, type(Ellipsis), type}
 

@@ -258,25 +258,30 @@ class _Grouping:
         items: list[Any] = [*[op for op in self.ops if op not in inside], *groups]
         position = self.position
         at = [max(position[op] for op in x.ops) if isinstance(x, Together) else position[x] for x in items]
-        maker = {out: i for i, item in enumerate(items) for out in item.outs}
-        followers: list[list[int]] = [[] for _ in items]
-        waiting = [0] * len(items)
-        impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
-        edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
-        for before, after in edges | set(itertools.pairwise(impure)):
-            followers[before].append(after)
-            waiting[after] += 1
-        ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
-        heapq.heapify(ready)
-        found = []
-        while ready:
-            _, i = heapq.heappop(ready)
-            found.append(items[i])
-            for follower in followers[i]:
-                waiting[follower] -= 1
-                if not waiting[follower]:
-                    heapq.heappush(ready, (at[follower], follower))
-        return found if len(found) == len(items) else None
+        return ordered(items, at)
+
+
+def ordered(items: list[Any], at: list[int]) -> list[Any] | None:
+    """`items` in an order in which each comes after what it uses, else as `at` says; None where there is none."""
+    maker = {out: i for i, item in enumerate(items) for out in item.outs}
+    followers: list[list[int]] = [[] for _ in items]
+    waiting = [0] * len(items)
+    impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
+    edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
+    for before, after in edges | set(itertools.pairwise(impure)):
+        followers[before].append(after)
+        waiting[after] += 1
+    ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        found.append(items[i])
+        for follower in followers[i]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(ready, (at[follower], follower))
+    return found if len(found) == len(items) else None
 
 
 def _put(ops: list[Any], columns: list[list[Any]], beside: dict[Any, tuple[Any, ...]]) -> Together:
