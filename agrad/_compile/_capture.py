@@ -258,7 +258,7 @@ class Capture:
             self.passing = True
             self.reason = f"{changed[0]} is changed by the call itself"
             return
-        used = {*self.outputs, *[var for op in self.trace.ops for var in op.uses()]}
+        used = {*self.outputs, *[x for op in self.trace.ops for x in op.uses()]} if self.scope.reached else set()
         for array in self.scope.reached:
             if self.trace.known[id(array)] not in used:  # Python may have taken elements out of it
                 writer.content(array, self.scope.arrays[id(array)][1], contents[id(array)])

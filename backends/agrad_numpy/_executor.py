@@ -93,7 +93,7 @@ class _Joint:
 
 def _aligned(size: int) -> Any:
     memory = np.empty(size + _LINE, dtype=np.uint8)
-    start = -memory.ctypes.data % _LINE
+    start = -memory.__array_interface__["data"][0] % _LINE
     return memory[start : start + size]
 
 
@@ -106,9 +106,15 @@ class Writer:
         self.outputs = set(plan.outputs)
         self.items = items
         self.at = 0
-        self.last = {var: i for i, item in enumerate(self.items) for var in item.uses()}
-        self.position = {item: i for i, item in enumerate(self.items)}
-        self.users = Counter(var for item in self.items for var in set(item.uses()))
+        self.last: dict[Any, int] = {}
+        """The number of the item that uses a value last,"""
+        self.users: dict[Any, int] = {}
+        """and how many do."""
+        for i, item in enumerate(self.items):
+            for var in item.uses():
+                if self.last.get(var) != i:
+                    self.users[var] = self.users.get(var, 0) + 1
+                    self.last[var] = i
         self.last.update(dict.fromkeys(plan.outputs, len(self.items)))
         self.once = self._how_many_once()
         """How many items are the same in every turn of a loop."""
@@ -139,7 +145,11 @@ class Writer:
         self.numbers, self.counter = itertools.count(), itertools.count()
         """Of the names of buffers, and of others."""
         self.row_major = self._row_major()
-        self.dots = [op for op in plan.ops if op.name in ("matmul", "multiply") and len(op.outs[0].shape) == 2]
+        self.dots: Counter[Any] = Counter()
+        """In how many products a matrix is that comes in, or its transpose."""
+        for op in plan.ops:
+            if op.name in ("matmul", "multiply") and len(op.outs[0].shape) == 2:
+                self.dots.update({x for var in op.uses() for x in ((var,) if var.op is None else var.op.uses())})
 
     def run(self) -> None:
         """Write the lines."""
@@ -192,11 +202,12 @@ class Writer:
     def _made_in_place(self, var: Any) -> list[Any]:
         """The operand that `var` takes the place of, if it is made by a function of elements, the only one to use it."""
         op = var.op
-        if op not in self.position or op.name not in SAME or op.kwargs:
+        if op is None or op.name not in SAME or op.kwargs:
             return []
         for x in op.uses():
-            alike = x.dtype == var.dtype and x.shape == var.shape
-            if alike and x.op is not None and x not in self.joints and self.users[x] == 1 and x not in self.outputs:
+            if self.users.get(x) != 1 or self.last[x] == len(self.items) or self.items[self.last[x]] is not op:
+                continue
+            if x.dtype == var.dtype and x.shape == var.shape and x.op is not None and x not in self.joints:
                 return [x]
         return []
 
@@ -272,15 +283,14 @@ class Writer:
 
     def let_go(self, op: Any, i: int) -> None:
         """Free the memory of what operation `i` used last."""
-        for var in {*op.uses(), *op.outs}:
-            if self.last.get(var, i) <= i:
-                for slot in self.slots.pop(var, ()):
-                    slot.live.discard(var)
-                    if not slot.live and slot not in self.free:
-                        self.free.append(slot)
-                own = self.text.get(var) == _name(var) and var.op is not None
-                if own and var.dtype is not None and var.value.nbytes > 4096:
-                    self.lines.append(f"del {_name(var)}")
+        for var in {var for var in (*op.uses(), *op.outs) if self.last.get(var, i) <= i}:
+            for slot in self.slots.pop(var, ()):
+                slot.live.discard(var)
+                if not slot.live and slot not in self.free:
+                    self.free.append(slot)
+            own = self.text.get(var) == _name(var) and var.op is not None
+            if own and var.dtype is not None and var.value.nbytes > 4096:
+                self.lines.append(f"del {_name(var)}")
 
     def dying(self, op: Any) -> list[Any]:
         """The operands that are used for the last time."""
@@ -572,8 +582,7 @@ class Writer:
         """Copy a tall matrix that comes in, and is in several products, into a buffer of our layout."""
         if x.op is not None or x.is_constant or x in self.arrays or self.order(x.shape) == "C":
             return
-        uses = sum(x in op.uses() or any(v.op is not None and x in v.op.uses() for v in op.uses()) for op in self.dots)
-        if uses < 2 or x.value.nbytes > _SMALL or x.shape[1] == 1:
+        if self.dots[x] < 2 or x.value.nbytes > _SMALL or x.shape[1] == 1:
             return
         self.copy_in(x)
         self.slots[x][0].live.add("what comes in")  # stays, whatever uses it last

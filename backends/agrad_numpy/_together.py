@@ -124,7 +124,8 @@ class _Grouping:
             for var in op.uses():
                 needed |= of.get(var, 0)
             found.append(needed)
-            of.update(dict.fromkeys(op.outs, needed))
+            for out in op.outs:
+                of[out] = needed
         return found
 
     def independent(self, ops: list[Any]) -> bool:
@@ -205,12 +206,17 @@ class _Grouping:
         """Groups of operations of two arrays of which one is side by side with others already; sums of products too."""
         found: list[Together] = []
         sums = [op for op in self.ops if isinstance(op, Products) and len(op.signs) > 1]
+        taking: dict[Any, dict[int, list[Any]]] = {}
+        for number, members in enumerate(self.of_two):
+            for _, arrays in members:
+                for x in arrays:
+                    taking.setdefault(x, {})[number] = members
         rows = [tuple(group.outputs) for group in groups]
         for row in rows:  # grows
             for item in sums:
                 if not item.joined:
                     item.joined = self.joins(item, row, beside)
-            for members in self.of_two:
+            for members in taking.get(row[0], {}).values():
                 group = self.pair(members, row, beside)
                 if group is not None:
                     found.append(group)
@@ -219,9 +225,10 @@ class _Grouping:
 
     def joins(self, item: Products, row: tuple[Any, ...], beside: dict[Any, tuple[Any, ...]]) -> bool:
         """Put the other factors of what is in `row` side by side too."""
-        terms = zip(item.signs, *item.columns, strict=True)
-        factors = {a if a in row else b: b if a in row else a for sign, a, b in terms if sign > 0}
-        if set(factors) != set(row) or len(row) != len(item.signs):
+        if len(row) != len(item.signs) or min(item.signs) < 0:
+            return False
+        factors = {a if a in row else b: b if a in row else a for a, b in zip(*item.columns, strict=True)}
+        if set(factors) != set(row):
             return False
         others = [factors[x] for x in row]
         if not self.can_be_beside(others, beside):
