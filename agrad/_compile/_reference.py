@@ -8,31 +8,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from ..backend import Body, Device
+from ..backend import SIGNS, Body, Device
 from ._plan import Plan
 from ._trace import Op, Var
-
-SYMBOLS = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.pow: "**",
-    operator.floordiv: "//",
-    operator.mod: "%",
-    operator.matmul: "@",
-    operator.and_: "&",
-    operator.or_: "|",
-    operator.xor: "^",
-    operator.lshift: "<<",
-    operator.rshift: ">>",
-    operator.eq: "==",
-    operator.ne: "!=",
-    operator.lt: "<",
-    operator.le: "<=",
-    operator.gt: ">",
-    operator.ge: ">=",
-}
 
 
 def reference(plan: Plan, device: Device) -> Body:
@@ -79,7 +57,7 @@ class _Writer:
 
     def call(self, op: Op) -> str:
         args = [self.value(arg) for arg in op.args]
-        symbol = SYMBOLS.get(op.function)
+        symbol = SIGNS.get(op.function)
         if symbol and len(args) == 2:
             return f"{args[0]} {symbol} {args[1]}"
         if op.function is operator.neg:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from agrad.backend import Body, Device
+from agrad.backend import SIGNS, Body, Device
 
 from ._fast import BITS
 from ._together import Together
@@ -53,15 +53,6 @@ REDUCING: dict[str, np.ufunc] = {"sum": np.add, "mean": np.add, "max": np.maximu
 REDUCING |= {"all": np.logical_and, "any": np.logical_or}
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
-_SYMBOLS = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.pow: "**",
-    operator.floordiv: "//",
-    operator.mod: "%",
-}
 _MANY = 1 << 11
 """Elements from which on `where` is done by bits: see `_fast.where`."""
 _SMALL = 1 << 16
@@ -306,8 +297,8 @@ class Writer:
         if not out.shape and op.function is operator.neg:
             self.assign(out, f"-{self.value(args[0])}")
             return True
-        if not out.shape and op.function in _SYMBOLS and len(args) == 2:
-            self.assign(out, f"{self.value(args[0])} {_SYMBOLS[op.function]} {self.value(args[1])}")
+        if not out.shape and op.function in SIGNS and len(args) == 2:
+            self.assign(out, f"{self.value(args[0])} {SIGNS[op.function]} {self.value(args[1])}")
             return True
         if op.name == "multiply" and self.outer(args, out):
             return True
@@ -591,7 +582,7 @@ class Writer:
     def host(self, op: Any) -> str:
         """Arithmetic of the host's numbers."""
         args = [self.value(arg) for arg in op.args]
-        symbol = _SYMBOLS.get(op.function)
+        symbol = SIGNS.get(op.function)
         return f"{args[0]} {symbol} {args[1]}" if symbol and len(args) == 2 else self.plain(op)
 
     # Names -----------------------------------------------------------------------------------------------------------
