@@ -64,6 +64,8 @@ class Body(NamedTuple):
     """and their size."""
     calls: int | None = None
     """How many functions of the library a run calls, where that is not the number of the plan's operations."""
+    once: int = 0
+    """How many of the lines, at the beginning, compute what is the same in every turn of a loop: see `Plan.once`."""
 
 
 class Backend(ABC):

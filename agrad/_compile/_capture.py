@@ -239,7 +239,7 @@ class Capture:
             self.passing = True
             self.reason = f"{changed[0]} is changed by the call itself"
             return
-        used = {*self.outputs, *[var for op in self.trace.ops for var in op.uses()]}
+        used = {*self.outputs, *[x for op in self.trace.ops for x in op.uses()]} if self.scope.reached else set()
         for array in self.scope.reached:
             if self.trace.known[id(array)] not in used:  # Python may have taken elements out of it
                 writer.content(array, self.scope.arrays[id(array)][1], contents[id(array)])
@@ -378,6 +378,8 @@ class Capture:
             else:
                 writer.array(var, cell.key, f"{holder}[{cell.key!r}]")
         plan.names = writer.variables
+        changing = {handle.var for handle in loaded if handle.new is not None and handle.var is not None}
+        plan.put_first_what_stays(changing | {var for _, var, _ in self.changed})
         body = None if device is None else device.backend.executor(plan, device)
         if body is None:
             body = reference(plan, device or everywhere[0])

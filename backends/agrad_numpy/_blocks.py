@@ -309,7 +309,7 @@ class _Loop(Writer):
                 pieces[out] = _Piece(out, _blank(out.value.dtype, self.grid.part(out.shape)), step)
                 step.outs.append(pieces[out])
             steps.append(step)
-        super().__init__(SimpleNamespace(ops=steps, outputs=[], names={}), program.device, steps)
+        super().__init__(SimpleNamespace(ops=steps, outputs=[], names={}, fixed=(), once=0), program.device, steps)
         self.names: Any = ChainMap({}, program.names)
         self.constants: Any = ChainMap({}, program.constants)
         self.pool, self.free = program.scratch, list(program.scratch)

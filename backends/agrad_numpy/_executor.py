@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from sys import getrefcount
@@ -24,7 +25,7 @@ import numpy as np
 from agrad.backend import SIGNS, Body, Device
 
 from ._fast import BITS
-from ._together import Together
+from ._together import Products, Together
 
 SAME = {
     **{name: getattr(np, name) for name in ("add", "subtract", "multiply", "divide", "floor_divide", "remainder")},
@@ -53,6 +54,7 @@ REDUCING: dict[str, np.ufunc] = {"sum": np.add, "mean": np.add, "max": np.maximu
 REDUCING |= {"all": np.logical_and, "any": np.logical_or}
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
+_TRANSPOSES = {"matrix_transpose", "transpose"}
 _MANY = 1 << 11
 """Elements from which on `where` is done by bits: see `_fast.where`."""
 _SMALL = 1 << 16
@@ -75,9 +77,13 @@ class Slot:
 class _Joint:
     """Values that are side by side in one slot."""
 
-    def __init__(self, members: list[Any]) -> None:
+    def __init__(self, members: list[Any], is_fixed: bool) -> None:
         self.members = members
+        self.is_fixed = is_fixed
+        """Whether an array that is the same in every turn of a loop is copied to its place before the first."""
         self.slot: Any = None
+        self.placed: set[Any] = set()
+        """Those that have been put in their places."""
         self.offsets: dict[Any, int] = {}
         self.size = 0
         for var in members:
@@ -87,7 +93,7 @@ class _Joint:
 
 def _aligned(size: int) -> Any:
     memory = np.empty(size + _LINE, dtype=np.uint8)
-    start = -memory.ctypes.data % _LINE
+    start = -memory.__array_interface__["data"][0] % _LINE
     return memory[start : start + size]
 
 
@@ -100,15 +106,29 @@ class Writer:
         self.outputs = set(plan.outputs)
         self.items = items
         self.at = 0
-        self.last = {var: i for i, item in enumerate(self.items) for var in item.uses()}
+        self.last: dict[Any, int] = {}
+        """The number of the item that uses a value last,"""
+        self.users: dict[Any, int] = {}
+        """and how many do."""
+        for i, item in enumerate(self.items):
+            for var in item.uses():
+                if self.last.get(var) != i:
+                    self.users[var] = self.users.get(var, 0) + 1
+                    self.last[var] = i
         self.last.update(dict.fromkeys(plan.outputs, len(self.items)))
+        self.once = self._how_many_once()
+        """How many items are the same in every turn of a loop."""
+        self.setup: list[str] | None = None
+        """Their lines, when these are written."""
         self.joints: dict[Any, _Joint] = {}
         """The values that are to be side by side with others."""
         for item in self.items:
-            if isinstance(item, Together):
-                for side in (item.inputs, item.outputs):
-                    joint = self.joints.get(side[0]) or _Joint(side)
+            if isinstance(item, Together | Products):
+                for side in item.sides:
+                    joint = self.joints.get(side[0]) or _Joint(side, any(map(self.is_fixed, side)))
                     self.joints.update(dict.fromkeys(side, joint))
+        self.homes = {x: var for var in self.joints for x in self._made_in_place(var)}
+        """The values that are overwritten by one that is to be side by side with others, and so made there."""
         self.names: dict[str, Any] = {}
         self.lines: list[str] = []
         self.text: dict[Any, str] = dict(plan.names)
@@ -129,16 +149,24 @@ class Writer:
         """The output that a value is made into, in whose memory it is."""
         self.handed_on: set[Any] = set()
         """Values whose memory, and name, has become another one's."""
-        self.dots = [op for op in plan.ops if op.name in ("matmul", "multiply") and len(op.outs[0].shape) == 2]
+        self.dots: Counter[Any] = Counter()
+        """In how many products a matrix is that comes in, or its transpose."""
+        for op in plan.ops:
+            if op.name in ("matmul", "multiply") and len(op.outs[0].shape) == 2:
+                self.dots.update({x for var in op.uses() for x in ((var,) if var.op is None else var.op.uses())})
 
     def run(self) -> None:
         """Write the lines."""
         quiet = 0  # up to which line all is inside a block in which warnings are off
         for i, op in enumerate(self.items):
+            if i == self.once:
+                self.setup, self.lines, quiet = self.lines, [], 0
             first = len(self.lines)
             self.at = i
             if isinstance(op, Together):
                 self.emit_together(op)
+            elif isinstance(op, Products):
+                self.emit_products(op)
             else:
                 self.emit(op)
             if op.quiet and len(self.lines) > first:
@@ -155,11 +183,45 @@ class Writer:
         for var in self.plan.outputs:
             results[var] = self.result(var)
         size = sum(slot.size for slot in self.pool)
-        return Body(self.lines, self.names, results, len(self.pool), size, self.calls)
+        setup = self.setup or []
+        return Body([*setup, *self.lines], self.names, results, len(self.pool), size, self.calls, len(setup))
 
     def result(self, var: Any) -> str:
         """An output: an array of its own."""
         return self.value(var)
+
+    # What is the same in every turn of a loop ------------------------------------------------------------------------
+
+    def _how_many_once(self) -> int:
+        """The number of leading items that are; what they give to others is then never overwritten."""
+        same = set(self.plan.ops[: self.plan.once])
+        once = 0
+        while once < len(self.items) and same.issuperset(_operations(self.items[once])):
+            once += 1
+        made = {var for item in self.items[:once] for var in item.outs}
+        used = {var for item in self.items[once:] for var in item.uses()}
+        self.last.update(dict.fromkeys(made & used, len(self.items)))
+        return once
+
+    def _made_in_place(self, var: Any) -> list[Any]:
+        """The operand that `var` takes the place of, if it is made by a function of elements, the only one to use it."""
+        op = var.op
+        if op is None or op.name not in SAME or op.kwargs:
+            return []
+        for x in op.uses():
+            if self.users[x] != 1 or self.last[x] == len(self.items) or self.items[self.last[x]] is not op:
+                continue
+            if x.dtype == var.dtype and x.shape == var.shape and x.op is not None and x not in self.joints:
+                return [x]
+        return []
+
+    def is_fixed(self, var: Any) -> bool:
+        """Whether it is an input that is the same in every turn."""
+        return var in self.plan.fixed
+
+    def before(self, var: Any) -> list[str]:
+        """The lines to which one can be added that only needs `var`, an input."""
+        return self.setup if self.setup is not None and self.is_fixed(var) else self.lines
 
     # Layout ----------------------------------------------------------------------------------------------------------
 
@@ -181,7 +243,8 @@ class Writer:
         makers = {out: i for i, item in enumerate(self.items) for out in item.outs}
         found: dict[Any, Any] = {}
         for out in self.outputs:
-            var = out if out.dtype is not None and out.value.nbytes > _SMALL and self.order(out.shape) == "C" else None
+            large = out.dtype is not None and out.value.nbytes > _SMALL and self.order(out.shape) == "C"
+            var: Any = out if large else None
             while var in makers:
                 i = makers[var]
                 fitting = [x for x in self.items[i].uses() if self.last[x] == i and x not in found and _alike(x, var)]
@@ -197,11 +260,15 @@ class Writer:
         """A place for `var`: that of an operand in `taken` that is used for the last time, or free memory."""
         shape, dtype = var.shape, var.value.dtype
         order = order or self.order(shape)
-        joint = self.joints.get(var)
+        home = self.homes.get(var, var)
+        joint = self.joints.get(home)
         if joint is not None:
-            slot = joint.slot = joint.slot or self.memory(joint.size, joint.members)
-            memory = slot.memory[joint.offsets[var] :].data
-            return self.place(var, slot, np.ndarray(shape, dtype, memory, order=order), None)
+            slot = joint.slot = joint.slot or self.memory(joint.size, joint.members, joint.is_fixed)
+            memory = slot.memory[joint.offsets[home] :].data
+            there = [x for x in taken if self.homes.get(x) is var and x in joint.placed]
+            joint.placed.add(var)
+            array = self.arrays[there[0]] if there else np.ndarray(shape, dtype, memory, order=order)
+            return self.place(var, slot, array, self.text[there[0]] if there else None)
         if var in self.becoming and order == "C":
             if not self.take_over(var, self.becoming[var], taken):
                 self.assign(var, self.recycled(self.becoming[var], order))
@@ -216,7 +283,7 @@ class Writer:
                 continue
             if array.shape == shape and array.dtype == dtype and array.strides == _strides(shape, dtype, order):
                 return self.place(var, slots[0], array, self.text[operand])
-        slot = self.memory(max(var.value.nbytes, 1), ())
+        slot = self.memory(max(var.value.nbytes, 1), (), self.is_fixed(var))
         array = np.ndarray(shape, dtype, slot.memory.data, order=order)
         return self.place(var, slot, array, None)
 
@@ -231,16 +298,18 @@ class Writer:
                 return True
         return False
 
-    def memory(self, size: int, members: Iterable[Any]) -> Slot:
-        """A free piece of memory, in which `members` will live."""
+    def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> Slot:
+        """A free piece of memory, in which `members` will live; one that nothing else uses if it is `fixed`."""
         fitting = [slot for slot in self.free if slot.size >= size and slot.size <= 4 * size]
-        if fitting:
+        if fitting and not is_fixed:
             slot = min(reversed(fitting), key=lambda slot: slot.size)
             self.free.remove(slot)
         else:
             slot = Slot(size)
             self.pool.append(slot)
         slot.live.update(members)
+        if is_fixed:
+            slot.live.add("what comes in")  # stays, whatever uses it last
         return slot
 
     def place(self, var: Any, slot: Slot, array: Any, name: str | None) -> str:
@@ -255,15 +324,14 @@ class Writer:
 
     def let_go(self, op: Any, i: int) -> None:
         """Free the memory of what operation `i` used last."""
-        for var in {*op.uses(), *op.outs}:
-            if self.last.get(var, i) <= i:
-                for slot in self.slots.pop(var, ()):
-                    slot.live.discard(var)
-                    if not slot.live and slot not in self.free:
-                        self.free.append(slot)
-                own = self.text.get(var) == _name(var) and var.op is not None and var not in self.handed_on
-                if own and var.dtype is not None and var.value.nbytes > 4096:
-                    self.lines.append(f"del {_name(var)}")
+        for var in {var for var in (*op.uses(), *op.outs) if self.last.get(var, i) <= i}:
+            for slot in self.slots.pop(var, ()):
+                slot.live.discard(var)
+                if not slot.live and slot not in self.free:
+                    self.free.append(slot)
+            own = self.text.get(var) == _name(var) and var.op is not None and var not in self.handed_on
+            if own and var.dtype is not None and var.value.nbytes > 4096:
+                self.lines.append(f"del {_name(var)}")
 
     def dying(self, op: Any) -> list[Any]:
         """The operands that are used for the last time."""
@@ -290,19 +358,70 @@ class Writer:
 
     def emit_together(self, group: Together) -> None:
         """One call for several operations, on the memory in which their operands are side by side."""
-        op, x = group.ops[0], group.inputs[0]
-        given, made = self.joints[x], self.joints[group.outputs[0]]
-        dtype = x.value.dtype
-        slot = self.slots[x][0]
-        if slot.live == set(group.inputs) and all(self.last[var] == self.at for var in group.inputs):
-            made.slot = slot
-            slot.live.update(group.outputs)
+        op, dtype = group.ops[0], group.outputs[0].value.dtype
+        given = {column[0]: self.side_by_side(column) for column in group.columns}
+        made = self.joints[group.outputs[0]]
+        for column in group.columns:
+            slot = self.joints[column[0]].slot
+            if made.slot is None and slot.live == set(column) and all(self.last[var] == self.at for var in column):
+                made.slot = slot
+                slot.live.update(group.outputs)
         for out in group.outputs:
             self.buffer(out, [])
-        texts = [self.flat(given, dtype) if arg is x else self.operand(arg, dtype) for arg in op.args]
+        texts = [self.flat(given[x], dtype) if _is_var(x) and x in given else self.operand(x, dtype) for x in op.args]
         name = self.function(f"_{SAME[op.name].__name__}", SAME[op.name])
         self.calls += 1
         self.lines.append(f"{name}({', '.join(texts)}, {self.flat(made, dtype)})")
+
+    def side_by_side(self, column: list[Any]) -> _Joint:
+        """Values that are side by side; one that was not made in its place is copied there."""
+        joint = self.joints[column[0]]
+        for var in column:
+            if var not in joint.placed:
+                self.copy_in(var)
+        return joint
+
+    def copy_in(self, var: Any) -> None:
+        """Copy a value into a buffer, which stands for it from now on. This is the quickest of NumPy's ways."""
+        given, slots = self.text[var], self.slots.get(var, [])
+        lines = self.before(var)
+        buffer = self.buffer(var, [])
+        self.slots[var] += slots
+        lines.append(f"{buffer}[...] = {given}")
+        self.calls += 1
+
+    def emit_products(self, item: Products) -> None:
+        """A sum of products as a dot product, or as several."""
+        out = item.outs[0]
+        if item.joined:
+            a, b = (self.flat(self.side_by_side(column), out.value.dtype) for column in item.columns)
+            total = f"{self.constant((a, 'dot'), self.names[a].dot, f'{a}_dot')}({b})"
+            self.calls += 1
+        else:
+            parts = [
+                f"{'+' if sign > 0 else '-'} {self.inner(a, b)}"
+                for sign, a, b in zip(item.signs, *item.columns, strict=True)
+            ]
+            total = " ".join(parts).removeprefix("+ ")
+            total = f"({total})" if len(parts) > 1 else total
+        if item.op.name == "mean":
+            total = f"{total} / {float(item.columns[0][0].value.size)!r}"
+        self.assign(out, total)
+
+    def inner(self, a: Any, b: Any) -> str:
+        """The sum of a * b."""
+        self.calls += 1
+        arrays = [self.arrays.get(x) for x in (a, b)]
+        if all(x is not None and x.flags.c_contiguous for x in arrays) or all(
+            x is not None and x.flags.f_contiguous for x in arrays
+        ):
+            one, other = (self.row(x) for x in (a, b))
+            return f"{self.constant((one, 'dot'), self.names[one].dot, f'{one}_dot')}({other})"
+        return f"{self.function('_vdot', np.vdot)}({self.value(a)}, {self.value(b)})"
+
+    def row(self, x: Any) -> str:
+        """A buffer without gaps, in the order of its memory."""
+        return self.constant((self.text[x], "flat"), self.arrays[x].ravel(order="K"), f"{self.text[x]}flat")
 
     def flat(self, joint: _Joint, dtype: Any) -> str:
         """All values of a joint as one row."""
@@ -332,8 +451,6 @@ class Writer:
         if op.function is operator.pow and type(args[1]) in (int, float) and dtype.kind in "fc":
             function = _POWERS.get(args[1], function)
             args = args[:1] if function.nin == 1 else args
-        if op.name == "multiply" and args[0] is args[1] and dtype.kind == "f":
-            function, args = np.square, args[:1]
         if not out.shape and op.function is operator.neg:
             self.assign(out, f"-{self.value(args[0])}")
             return True
@@ -505,12 +622,9 @@ class Writer:
         """Copy a tall matrix that comes in, and is in several products, into a buffer of our layout."""
         if x.op is not None or x.is_constant or x in self.arrays or self.order(x.shape) == "C":
             return
-        uses = sum(x in op.uses() or any(v.op is not None and x in v.op.uses() for v in op.uses()) for op in self.dots)
-        if uses < 2 or x.value.nbytes > _SMALL or x.shape[1] == 1:
+        if self.dots[x] < 2 or x.value.nbytes > _SMALL or x.shape[1] == 1:
             return
-        given = self.text[x]
-        self.calls += 1
-        self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(x, [])}, {given})")
+        self.copy_in(x)
         self.slots[x][0].live.add("what comes in")  # stays, whatever uses it last
 
     def transposed(self, var: Any) -> str:
@@ -536,8 +650,7 @@ class Writer:
         count = x.value.size // max(out.value.size, 1)
         array = self.arrays.get(x)
         if not out.shape and array is not None and (array.flags.c_contiguous or array.flags.f_contiguous):
-            flat = self.constant((self.text[x], "flat"), array.ravel(order="K"), f"{self.text[x]}flat")
-            text = f"{name}({flat})"
+            text = f"{name}({self.row(x)})"
         elif not out.shape or out in self.outputs:
             text = f"{name}({self.value(x)}, {axis!r}, None, None, {keepdims!r})"
         else:
@@ -565,6 +678,8 @@ class Writer:
         x = op.args[0]
         if x.dtype is None or (op.name == "getitem" and not _is_basic(op.args[1])):
             return False
+        if op.name in _TRANSPOSES:
+            self.gather(x)
         array = self.arrays.get(x)
         if array is None:
             if x.is_constant or out in self.outputs:
@@ -583,7 +698,7 @@ class Writer:
     def view_of_any(self, op: Any, out: Any, x: Any) -> bool:
         """A view of an array that is another one in every call."""
         text = self.value(x)
-        if op.name == "matrix_transpose" or op.name == "transpose":
+        if op.name in _TRANSPOSES:
             if len(x.shape) != 2:
                 return False
             self.text[out] = text.removesuffix(".T") if text.endswith(".T") else f"{text}.T"
@@ -667,7 +782,7 @@ class Writer:
         name = self.constant((x, dtype), np.empty((), dtype=dtype), f"{self.text[x]}_")
         if name not in self.filled:  # a number of the host, once for each dtype
             self.filled.add(name)
-            self.lines.append(f"{name}[()] = {self.text[x]}")
+            self.before(x).append(f"{name}[()] = {self.text[x]}")
         return name
 
     def value(self, tree: Any) -> str:
@@ -721,6 +836,11 @@ def _without_overflow() -> Context:
     context = copy_context()
     context.run(np.seterr, over="ignore")
     return context
+
+
+def _operations(item: Any) -> list[Any]:
+    """The plan's operations in an item of the program."""
+    return getattr(item, "ops", [item])
 
 
 def _own(array: Any) -> Any:
