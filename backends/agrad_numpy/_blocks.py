@@ -21,12 +21,12 @@ from agrad.backend import Body, Device
 from ._executor import ALIKE, COMPARING, REDUCING, SAME, Slot, Writer, is_ufunc, uniform
 from ._together import ordered, together
 
-LARGE = 1 << 20
-"""Bytes of an array from which on it is computed in blocks."""
 _CACHE = 1 << 20
 """Bytes that all arrays of one block should have together, of which"""
 _SMALLEST, _LARGEST = 1 << 14, 1 << 17
 """one has so many."""
+LARGE = 3 << 18
+"""Bytes of an array from which on it is computed in blocks: two such would fill the cache."""
 _ELEMENTWISE = {*SAME, *COMPARING, "where", "astype", "sigmoid"}
 
 
@@ -309,7 +309,7 @@ class _Loop(Writer):
                 pieces[out] = _Piece(out, _blank(out.value.dtype, self.grid.part(out.shape)), step)
                 step.outs.append(pieces[out])
             steps.append(step)
-        super().__init__(SimpleNamespace(ops=steps, outputs=[], names={}, once=0, fixed=()), program.device, steps)
+        super().__init__(SimpleNamespace(ops=steps, outputs=[], names={}, fixed=(), once=0), program.device, steps)
         self.names: Any = ChainMap({}, program.names)
         self.constants: Any = ChainMap({}, program.constants)
         self.pool, self.free = program.scratch, list(program.scratch)
@@ -379,12 +379,14 @@ class _Loop(Writer):
 
     def destination(self, out: Any) -> str:
         """The name of the block's part of a result."""
-        program = self.program
-        if out in program.outputs:
-            program.assign(out, program.recycled(out, self.grid.order))
-            return self.part(program.text[out], out, self.grid.axis)
-        program.buffer(out, self.finished(out), self.grid.order)
-        return self.turn("b", self.grid.views(program.arrays[out], self.grid.axis))
+        program, order, finished = self.program, self.grid.order, self.finished(out)
+        if out not in program.outputs:
+            program.buffer(out, finished, order)
+        elif order == "F" or not program.take_over(out, out, finished):
+            program.assign(out, program.recycled(out, order))
+        if out in program.arrays:
+            return self.turn("b", self.grid.views(program.arrays[out], self.grid.axis))
+        return self.part(program.text[out], out, self.grid.axis)
 
     def finished(self, out: Any) -> list[Any]:
         """The values from outside that nothing uses any more when `out` is made."""

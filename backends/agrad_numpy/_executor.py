@@ -145,6 +145,10 @@ class Writer:
         self.numbers, self.counter = itertools.count(), itertools.count()
         """Of the names of buffers, and of others."""
         self.row_major = self._row_major()
+        self.becoming = self._becoming()
+        """The output that a value is made into, in whose memory it is."""
+        self.handed_on: set[Any] = set()
+        """Values whose memory, and name, has become another one's."""
         self.dots: Counter[Any] = Counter()
         """In how many products a matrix is that comes in, or its transpose."""
         for op in plan.ops:
@@ -231,6 +235,25 @@ class Writer:
         """How arrays of a shape are laid out."""
         return "F" if _is_tall(shape) and shape not in self.row_major else "C"
 
+    def _becoming(self) -> dict[Any, Any]:
+        """What will be written over by a large array that leaves the program, such as a gradient by what it updates.
+
+        So there is no third array besides the old parameter and the new one.
+        """
+        makers = {out: i for i, item in enumerate(self.items) for out in item.outs}
+        found: dict[Any, Any] = {}
+        for out in self.outputs:
+            large = out.dtype is not None and out.value.nbytes > _SMALL and self.order(out.shape) == "C"
+            var: Any = out if large else None
+            while var in makers:
+                i = makers[var]
+                fitting = [x for x in self.items[i].uses() if self.last[x] == i and x not in found and _alike(x, var)]
+                fitting = [x for x in fitting if x in makers and x not in self.joints and _is_written(x.op)]
+                var = fitting[0] if _is_written(var.op) and fitting else None
+                if var is not None:
+                    found[var] = out
+        return found
+
     # Memory ----------------------------------------------------------------------------------------------------------
 
     def buffer(self, var: Any, taken: list[Any], order: Literal["C", "F"] | None = None) -> str:
@@ -246,6 +269,13 @@ class Writer:
             joint.placed.add(var)
             array = self.arrays[there[0]] if there else np.ndarray(shape, dtype, memory, order=order)
             return self.place(var, slot, array, self.text[there[0]] if there else None)
+        if var in self.becoming and order == "C":
+            if not self.take_over(var, self.becoming[var], taken):
+                self.assign(var, self.recycled(self.becoming[var], order))
+                slot = Slot(0)  # it stands for the memory of the output
+                slot.live.add(var)
+                self.slots[var] = [slot]
+            return self.text[var]
         for operand in taken:
             array = self.arrays.get(operand)
             slots = self.slots.get(operand, ())
@@ -256,6 +286,17 @@ class Writer:
         slot = self.memory(max(var.value.nbytes, 1), (), self.is_fixed(var))
         array = np.ndarray(shape, dtype, slot.memory.data, order=order)
         return self.place(var, slot, array, None)
+
+    def take_over(self, var: Any, output: Any, taken: list[Any]) -> bool:
+        """Give `var`, which is the output or becomes it, the memory of an operand that becomes it too."""
+        for operand in taken:
+            slots = self.slots.get(operand, [])
+            if self.becoming.get(operand) is output and len(slots) == 1 and slots[0].live == {operand}:
+                self.text[var] = self.text[operand]
+                self.handed_on.add(operand)
+                self.shares(var, [operand])
+                return True
+        return False
 
     def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> Slot:
         """A free piece of memory, in which `members` will live; one that nothing else uses if it is `fixed`."""
@@ -288,7 +329,7 @@ class Writer:
                 slot.live.discard(var)
                 if not slot.live and slot not in self.free:
                     self.free.append(slot)
-            own = self.text.get(var) == _name(var) and var.op is not None
+            own = self.text.get(var) == _name(var) and var.op is not None and var not in self.handed_on
             if own and var.dtype is not None and var.value.nbytes > 4096:
                 self.lines.append(f"del {_name(var)}")
 
@@ -431,7 +472,9 @@ class Writer:
         """Call a ufunc into a buffer; without axes, or where the result leaves the program, into a new array."""
         self.calls += 1
         name = self.function(f"_{function.__name__}", function)
-        if out in self.outputs and out.value.nbytes > _SMALL:  # new memory is slow to get
+        if out in self.outputs and self.take_over(out, out, taken):
+            self.lines.append(f"{name}({', '.join(texts)}, out={self.text[out]})")
+        elif out in self.outputs and out.value.nbytes > _SMALL:  # new memory is slow to get
             self.assign(out, f"{name}({', '.join(texts)}, out={self.recycled(out, 'C')})")
         elif out in self.outputs or not out.shape:
             self.assign(out, f"{name}({', '.join(texts)})")
@@ -562,10 +605,11 @@ class Writer:
         for x in (a, b):
             self.gather(x)
         if out in self.outputs:
-            self.assign(out, f"{self.dotting(self.value(a), a)}({self.value(b)})")
+            new = f", {self.recycled(out, 'C')}" if out.value.nbytes > _SMALL else ""
+            self.assign(out, f"{self.dotting(self.value(a), a)}({self.value(b)}{new})")
             return True
         self.buffer(out, [])
-        if self.arrays[out].flags.c_contiguous:
+        if out not in self.arrays or self.arrays[out].flags.c_contiguous:
             self.lines.append(f"{self.dotting(self.value(a), a)}({self.value(b)}, {self.text[out]})")
         else:
             left = self.dotting(self.transposed(b), b)
@@ -778,7 +822,7 @@ class _Recycler:
             if getrefcount(array) <= 3:  # that of the list, of this loop, of the call
                 return array
         array = np.empty(self.shape, self.dtype, self.order)
-        if len(self.given) < 2:
+        if len(self.given) < 3:
             self.given.append(array)
         return array
 
@@ -800,12 +844,21 @@ def _without_overflow() -> Context:
 
 def _operations(item: Any) -> list[Any]:
     """The plan's operations in an item of the program."""
-    return item.ops if isinstance(item, Together | Products) else [item]
+    return getattr(item, "ops", [item])
 
 
 def _own(array: Any) -> Any:
     """An array that is in no buffer."""
     return array if isinstance(array, np.generic) or array.flags.owndata else np.array(array)
+
+
+def _alike(x: Any, y: Any) -> bool:
+    return x.dtype is not None and x.shape == y.shape and x.value.dtype == y.value.dtype
+
+
+def _is_written(op: Any) -> bool:
+    """Whether it is an operation whose result is written to where one likes."""
+    return op is not None and (op.name in SAME or op.name == "matmul")
 
 
 def is_ufunc(function: Any) -> bool:

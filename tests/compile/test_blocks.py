@@ -31,6 +31,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_blocks, "_SMALLEST", 20)
     monkeypatch.setattr(_blocks, "_LARGEST", 24)
     monkeypatch.setattr(_executor, "_MANY", 2)
+    monkeypatch.setattr(_executor, "_SMALL", 40)
     monkeypatch.setattr(_together, "SMALL", 0)
 
 
