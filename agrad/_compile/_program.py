@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import linecache
-import weakref
 from collections.abc import Callable
 from itertools import count
 from sys import getrefcount
@@ -21,7 +19,7 @@ from .._graph import COMPILED, LEAF, Node, next_number
 from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
 from ..backend import Body, Device, backend_of
-from ._scope import Place, fingerprint, same
+from ._scope import PROGRAM, Place, fingerprint, same
 from ._trace import Var, active, is_number
 
 MISS: Any = object()
@@ -83,8 +81,8 @@ class Writer:
             "_no_tape": _tensor._no_tape,
             "_leaf_node": _tensor._leaf_node,
             "_references": getrefcount,
-            "_acquire": lock.acquire,
-            "_release": lock.release,
+            "_running": lock.locked,
+            "_alone": lock,
         }
         self.globals: set[str] = set()
         self.held: dict[int, str] = {}
@@ -251,9 +249,10 @@ class Writer:
         error leaves the state of the last turn that was finished.
         """
         turn = [line.replace("return _MISS", "break") for line in body.lines]
+        turn.append(f"turn = ({', '.join(recorded)}{',' if recorded else ''})")
         if carried:
             turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
-        turn.append(f"kept.append(({', '.join(recorded)}{',' if recorded else ''}))")
+        turn.append("kept.append(turn)")
         after = {new: name for name, new in carried.items()}
         stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
         lines = ["try:", "    for _ in range(turns):", *[f"        {line}" for line in turn]]
@@ -273,9 +272,9 @@ class Writer:
             "    except (AttributeError, LookupError, ValueError): return _MISS  # a name, key or cell is gone"
         )
         # The buffers are those of one call at a time: another thread's, or one from a signal's handler, runs eagerly.
-        lines += ["    if not _acquire(False): return _BUSY", "    try:"]
+        # An interrupt can't come between the lock and the block, as it could between a call of `acquire` and a `try`.
+        lines += ["    if _running(): return _BUSY", "    with _alone:"]
         lines += [f"        {line}" for line in body]
-        lines += ["    finally:", "        _release()"]
         return "\n".join(lines) + "\n"
 
 
@@ -285,17 +284,26 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return f"{head}{equals}{names.get(value, value)}"
 
 
-_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "kept"}
+_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "kept"}
 
 
 def build(function: str, source: str, names: dict[str, Any], title: str) -> Callable[..., Any]:
     """Compile the text of a function; tracebacks through it show its lines."""
-    filename = f"<agrad.compile: {title} #{next(_numbers)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    filename = f"{PROGRAM}{title}) #{next(_numbers)}"
+    names["__name__"], names["__loader__"] = filename, _Loader(source)
     exec(compile(source, filename, "exec"), names)
     built: Callable[..., Any] = names.pop(function)  # else a cycle would keep the program until it is collected
-    weakref.finalize(built, linecache.cache.pop, filename, None).atexit = False
     return built
+
+
+class _Loader:
+    """What tracebacks ask for the source."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def get_source(self, name: str) -> str:
+        return self.source
 
 
 def _fits(device: Device, value: Any) -> Callable[[Any, Any], bool]:
