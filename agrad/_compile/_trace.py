@@ -136,6 +136,7 @@ class Trace:
         """Arrays that came from outside, by id; `kept` keeps them, so that the ids stay theirs."""
         self.kept: list[Any] = []
         self.placeholders: list[Placeholder] = []
+        self.ones: list[_Ones] = []
         self.reason: str | None = None
         self.quiet = 0
         self.owner = get_ident()
@@ -249,6 +250,8 @@ class Trace:
     def close(self) -> None:
         """Record no more. Placeholders that somebody still holds compute with real values from now on."""
         self.open = False
+        for ones in self.ones:
+            ones.clear()
 
 
 _PLAIN = {int, float, bool, complex, str, type(None), slice, type(Ellipsis), type}
@@ -738,6 +741,7 @@ def recording(trace: Trace) -> Iterator[None]:
                 forward = _Forward(trace, device, xp)
                 xp.special = Special(forward)
                 ones = _Ones(trace, device._ones)
+                trace.ones.append(ones)
                 for part, value in zip(_PARTS, (backend, backward, forward, xp, ones), strict=True):
                     setattr(device, part, value)
             yield
