@@ -250,13 +250,14 @@ class Writer:
         """
         turn = [line.replace("return _MISS", "break") for line in body.lines]
         turn.append(f"turn = ({', '.join(recorded)}{',' if recorded else ''})")
-        if carried:
-            turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
+        stored = {line.rpartition(" = ")[2] for line in self.stores} & {*body.results.values()}
+        finished = {**carried, **{f"last_{new}": new for new in stored - {*carried.values()}}, "finished": "True"}
+        turn.append(f"{', '.join(finished)} = {', '.join(finished.values())}")
         turn.append("kept.append(turn)")
-        after = {new: name for name, new in carried.items()}
+        after = {new: name for name, new in finished.items()}
         stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
-        lines = ["try:", "    for _ in range(turns):", *[f"        {line}" for line in turn]]
-        lines += ["finally:", "    if kept:", *[f"        {line}" for line in stores or ["pass"]]]
+        lines = ["finished = False", "try:", "    for _ in range(turns):", *[f"        {line}" for line in turn]]
+        lines += ["finally:", "    if finished:", *[f"        {line}" for line in stores or ["pass"]]]
         return self._function("loop(turns, kept, args, kwargs)", lines)
 
     def _function(self, head: str, body: list[str]) -> str:
@@ -284,7 +285,7 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return f"{head}{equals}{names.get(value, value)}"
 
 
-_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "kept"}
+_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "finished", "kept"}
 
 
 def build(function: str, source: str, names: dict[str, Any], title: str) -> Callable[..., Any]:

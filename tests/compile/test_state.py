@@ -240,6 +240,27 @@ def test_an_error_in_repeat_leaves_the_last_finished_call() -> None:
     np.testing.assert_allclose(w.numpy(), [2.0, 3.7])
 
 
+@pytest.mark.parametrize("keep_grads", [False, True])
+def test_an_error_in_the_first_turn_of_repeat_leaves_the_first_call(keep_grads: bool) -> None:
+    w = Tensor([8.0, 4.0])
+
+    @ag.compile(keep_grads=keep_grads)
+    def step(x: Tensor) -> Tensor:
+        ag.sum(w * w * x).backward()
+        w.gradient_update(0.1)
+        return ag.log(w.detach() - x)
+
+    small, large = ag.asarray([0.1, 0.1]), ag.asarray([4.0, 1.0])
+    step(small)
+    assert step.repeat(1, small).shape == (1, 2)
+    w.value = np.asarray([8.0, 4.0])
+    step(small)
+    before = w.numpy()
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        step.repeat(5, large)
+    assert (w.numpy() == before).all()
+
+
 # Checks --------------------------------------------------------------------------------------------------------------
 
 
