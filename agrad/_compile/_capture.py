@@ -21,7 +21,7 @@ from ._plan import Plan, make_plan
 from ._program import Handle, Writer, build, compiled_node
 from ._reference import reference
 from ._scope import _ATOMS, STRANGER, Cell, Scope, Watch, fingerprint, is_leaf
-from ._trace import Number, Placeholder, Trace, Var, is_array, is_number, real, recording
+from ._trace import Number, Placeholder, Trace, Var, insist, is_array, is_number, real, recording
 
 
 class Program:
@@ -36,7 +36,7 @@ class Program:
         self.carried: dict[str, str] = {}
         """The variables that a call changes for the next one, and what they become."""
         self.recorded: list[str] = []
-        """The variables of what is new in every call's result."""
+        """The variables of what a call's result holds."""
         self.place: Device | None = None
         """The device that has to be the current one while it runs."""
         self.source = ""
@@ -148,22 +148,27 @@ class Capture:
             return self.function(*self.args, **self.kwargs)
         devices = {handle.tensor._device for handle in self.handles.values()}
         self.trace = trace = Trace(next(iter(devices)).backend.fused if len(devices) == 1 else frozenset())
+        watch = Watch(trace.fail, self._reads_gradient)
+        finished = False
         with recording(trace):  # until no tensor has a placeholder any more, since other threads may read them
             try:
                 leaves = iter(self._inputs())
                 args, kwargs = rebuild(self.args, leaves), rebuild(self.kwargs, leaves)
-                with Watch(trace.fail, self._reads_gradient) as watch:
-                    result = self.function(*args, **kwargs)
+                result = watch.run(self.function, args, kwargs)
                 del args, kwargs, leaves
-            except BaseException as error:
-                self._undo()
-                raise Failed(trace.reason or f"it can't be recorded: {type(error).__name__}: {error}") from error
-            self.reason = trace.reason
-            trace.close()
-            try:
+                finished = True
+                self.reason = trace.reason
+                trace.close()
                 outcome = None if self.reason else self._outcome(result)
+            except BaseException as error:
+                if finished:
+                    raise
+                raise Failed(trace.reason or f"it can't be recorded: {type(error).__name__}: {error}") from error
             finally:
-                result = self._materialise(result)
+                if finished:
+                    result = insist(lambda: self._materialise(result))
+                else:
+                    insist(self._undo)
         if outcome is not None:
             self._finish(outcome, watch.ran, watch.library)
         trace.forget()
@@ -416,7 +421,7 @@ class Capture:
         making: list[str] = []
         result = self._making(spec, results, making)
         writer.names.update(body.names)
-        program.recorded = [results[var] for var in _recorded(spec)]
+        program.recorded = [results.get(var) or writer.variables[var] for var in _recorded(spec)]
         program.source = writer.replay(body, result, making)
         program.place = self.place
         program.replay = program.build("replay", program.source)
@@ -499,11 +504,14 @@ class Capture:
 
     def _undo(self) -> None:
         """Make all tensors and states what they were before the run."""
+        self.restore()
+        self._release(None)
+
+    def restore(self) -> None:
+        """Make all tensors and states what they were."""
         for handle in self.handles.values():
             handle.restore()
-        for cell, _ in self.cells:
-            cell.holder[cell.key] = cell.value
-        self._release(None)
+        self.scope.restore()
 
     def _materialise(self, result: Any) -> Any:
         """Put real values in the place of placeholders, wherever these were left."""
@@ -555,9 +563,11 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _recorded(spec: Any) -> list[Var]:
-    """The Vars of what is new in every call's result."""
+    """The Vars of what a call's result holds."""
     if spec[0] in ("tensor", "array", "number"):
         return [spec[1]]
+    if spec[0] == "handle":
+        return [spec[1].new or spec[1].var]
     items = spec[2] if spec[0] == "sequence" else spec[1].values() if spec[0] == "dict" else ()
     return [var for item in items for var in _recorded(item)]
 

@@ -173,12 +173,13 @@ class Compiled:
             return self._function(*args, **kwargs)
         if not all(is_leaf(x) for x in (*args, *kwargs.values()) if isinstance(x, Tensor)):
             return self._function(*args, **kwargs)
-        if not lock.acquire(blocking=False):  # another thread records: nobody waits for it
-            return self._function(*args, **kwargs)
         try:
-            return self._capture(args, kwargs)
-        finally:
-            lock.release()
+            if lock.acquire(blocking=False):
+                return self._capture(args, kwargs)
+        finally:  # also where an interrupt came right after the lock was got
+            if lock._is_owned():  # type: ignore[attr-defined]
+                lock.release()
+        return self._function(*args, **kwargs)  # another thread records: nobody waits for it
 
     def _capture(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         capture = Capture(self._function, args, kwargs, self._keep_grads)
@@ -187,7 +188,11 @@ class Compiled:
         except Failed as failed:
             if not isinstance(failed.__cause__, Exception):
                 raise failed.__cause__ from None  # type: ignore[misc]
-            result = self._function(*args, **kwargs)  # raises the same again, if it was not for the recording
+            try:
+                result = self._function(*args, **kwargs)  # raises the same again, if it was not for the recording
+            except BaseException:
+                capture.restore()
+                raise
             self._reason = str(failed)
             return result
         if capture.program is not None:
@@ -258,25 +263,20 @@ class _State:
         capture = Capture(function, args, kwargs, False)
         capture.find_handles()
         self.handles = list(capture.handles.values())
-        self.cells = capture.scope.cells
+        self.scope = capture.scope
+        self.restore = capture.restore
 
     def paths(self) -> Iterator[str]:
         yield from (handle.path for handle in self.handles)
-        yield from (cell.key for cell in self.cells)
+        yield from (cell.key for cell in self.scope.cells)
         while True:
             yield "the result"
 
     def now(self, result: Any) -> list[Any]:
         """Copies on the host."""
         values = [handle.tensor.numpy() for handle in self.handles]
-        values += [_on_host(cell.holder[cell.key]) for cell in self.cells]
+        values += [_on_host(cell.holder[cell.key]) for cell in self.scope.cells]
         return values + [wrap(x, x_device).numpy() for x, x_device in _with_devices(result)]
-
-    def restore(self) -> None:
-        for handle in self.handles:
-            handle.restore()
-        for cell in self.cells:
-            cell.holder[cell.key] = cell.value
 
 
 def _with_devices(tree: Any) -> Iterator[tuple[Any, Any]]:

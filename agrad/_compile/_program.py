@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import linecache
 import re
-import weakref
 from collections.abc import Callable
 from itertools import count
 from sys import getrefcount
@@ -22,7 +20,7 @@ from .._graph import COMPILED, LEAF, Node, next_number
 from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
 from ..backend import Body, Device, backend_of
-from ._scope import Place, fingerprint, same
+from ._scope import PROGRAM, Place, fingerprint, same
 from ._trace import Var, active, is_number
 
 MISS: Any = object()
@@ -85,8 +83,8 @@ class Writer:
             "_no_tape": _tensor._no_tape,
             "_leaf_node": _tensor._leaf_node,
             "_references": getrefcount,
-            "_acquire": lock.acquire,
-            "_release": lock.release,
+            "_running": lock.locked,
+            "_alone": lock,
         }
         self.globals: set[str] = set()
         self.held: dict[int, str] = {}
@@ -245,14 +243,16 @@ class Writer:
         error leaves the state of the last turn that was finished.
         """
         turn = [line.replace("return _MISS", "break") for line in body.lines[body.once :]]
-        if carried:
-            turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
-        turn.append(f"kept.append(({', '.join(recorded)}{',' if recorded else ''}))")
-        after = {new: name for name, new in carried.items()}
+        turn.append(f"turn = ({', '.join(recorded)}{',' if recorded else ''})")
+        stored = {line.rpartition(" = ")[2] for line in self.stores} & {*body.results.values()}
+        finished = {**carried, **{f"last_{new}": new for new in stored - {*carried.values()}}, "finished": "True"}
+        turn.append(f"{', '.join(finished)} = {', '.join(finished.values())}")
+        turn.append("kept.append(turn)")
+        after = {new: name for name, new in finished.items()}
         stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
-        lines = ["try:", *[f"    {line}" for line in body.lines[: body.once]]]
+        lines = ["finished = False", "try:", *[f"    {line}" for line in body.lines[: body.once]]]
         lines += ["    for _ in range(turns):", *[f"        {line}" for line in turn]]
-        lines += ["finally:", "    if kept:", *[f"        {line}" for line in stores or ["pass"]]]
+        lines += ["finally:", "    if finished:", *[f"        {line}" for line in stores or ["pass"]]]
         return self._function("loop(turns, kept, args, kwargs)", lines)
 
     def _function(self, head: str, body: list[str]) -> str:
@@ -268,9 +268,9 @@ class Writer:
             "    except (AttributeError, LookupError, ValueError): return _MISS  # or a name, key or cell is gone"
         )
         # The buffers are those of one call at a time: another thread's, or one from a signal's handler, runs eagerly.
-        lines += ["    if not _acquire(False): return _BUSY", "    try:"]
+        # An interrupt can't come between the lock and the block, as it could between a call of `acquire` and a `try`.
+        lines += ["    if _running(): return _BUSY", "    with _alone:"]
         lines += [f"        {line}" for line in body]
-        lines += ["    finally:", "        _release()"]
         return "\n".join(lines) + "\n"
 
 
@@ -281,17 +281,26 @@ def _renamed(line: str, names: dict[str, str]) -> str:
 
 
 _NO_NAME = re.compile(r"\W")
-_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "kept"}
+_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "finished", "kept"}
 
 
 def build(function: str, source: str, names: dict[str, Any], title: str) -> Callable[..., Any]:
     """Compile the text of a function; tracebacks through it show its lines."""
-    filename = f"<agrad.compile: {title} #{next(_numbers)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    filename = f"{PROGRAM}{title}) #{next(_numbers)}"
+    names["__name__"], names["__loader__"] = filename, _Loader(source)
     exec(compile(source, filename, "exec"), names)
     built: Callable[..., Any] = names.pop(function)  # else a cycle would keep the program until it is collected
-    weakref.finalize(built, linecache.cache.pop, filename, None).atexit = False
     return built
+
+
+class _Loader:
+    """What tracebacks ask for the source."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def get_source(self, name: str) -> str:
+        return self.source
 
 
 def _leaf(tensor: Tensor) -> Any:

@@ -37,6 +37,8 @@ _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), typ
 _CONSTANT = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.CodeType)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _PATHS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+PROGRAM = "agrad.compile("
+"""How the file names of compiled programs begin."""
 _AGRAD = __file__.rpartition("_compile")[0]
 
 
@@ -123,8 +125,8 @@ def _path(code: types.CodeType, names: dict[str, Any]) -> str:
 
 
 def is_ours(path: str) -> bool:
-    """Whether it is a file of agrad, or of a backend."""
-    return path.startswith((_AGRAD, *_backend_paths(len(_backends))))
+    """Whether it is a file of agrad, or of a backend, or what a compiled program says that it is from."""
+    return path.startswith((_AGRAD, PROGRAM, *_backend_paths(len(_backends))))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -225,6 +227,8 @@ class Scope:
         self.reached: list[Any] = []
         """Those of them that the code which ran can have read."""
         self.cells: list[Cell] = []
+        self.states: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """What optimisers remember, in dicts inside of dicts, and copies of these."""
         self._celled: set[tuple[int, Any]] = set()
         self.opaque: dict[int, str] = {}
         self.names: set[str] = set()
@@ -396,6 +400,7 @@ class Scope:
             for holder, key in value.cells():
                 self._celled.add((id(holder), key))
                 self.cells.append(Cell(holder, key, holder[key]))
+            self.states += [(state, dict(state)) for state in _dicts(value.state)]
         found.append(Place("attribute", value, "__class__", type(value), f"type({path})"))
         attributes = dict(_vars(value))
         for base in type(value).__mro__:
@@ -422,6 +427,14 @@ class Scope:
                 found.append(Place("attribute", value, name, item, f"{path}.{name}"))
 
     # Afterwards ------------------------------------------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Make the states of optimisers what they were."""
+        for state, was in self.states:
+            state.clear()
+            state.update(was)
+        for cell in self.cells:
+            cell.holder[cell.key] = cell.value
 
     def guards(
         self, ran: set[types.CodeType], library: set[types.CodeType]
@@ -474,6 +487,13 @@ class Scope:
         if stranger is not None:
             return [], [], f"{STRANGER} {stranger.co_qualname}, which it comes to in a way that can't be followed"
         return chosen, list(tensors.values()), None
+
+
+def _dicts(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield state
+    for value in state.values():
+        if isinstance(value, dict):
+            yield from _dicts(value)
 
 
 def _is_chance(place: Place, ran: set[types.CodeType]) -> bool:
@@ -593,14 +613,15 @@ class Watch:
         self.before: Any = None
         self.base: Any = None
 
-    def __enter__(self) -> Watch:
-        self.before, self.base = sys.getprofile(), sys._getframe(1)
-        sys.setprofile(self._event)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        sys.setprofile(self.before)
-        self.base = None
+    def run(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function and watch."""
+        self.before, self.base = sys.getprofile(), sys._getframe()
+        try:
+            sys.setprofile(self._event)
+            return function(*args, **kwargs)
+        finally:
+            sys.setprofile(self.before)
+            self.base = None
 
     def _refuse(self, frame: Any, reason: str) -> None:
         """Fail, but not for what a module does while it is imported, which is once."""

@@ -136,8 +136,7 @@ class Trace:
         """Arrays that came from outside, by id; `kept` keeps them, so that the ids stay theirs."""
         self.kept: list[Any] = []
         self.placeholders: list[Placeholder] = []
-        self.ones: list[dict[Any, Any]] = []
-        """What stands for each device's own ones."""
+        self.ones: list[_Ones] = []
         self.reason: str | None = None
         self.quiet = 0
         self.owner = get_ident()
@@ -603,6 +602,22 @@ class _Backward(dict[Primitive, tuple[Callable[..., Any], ...]]):
         return chosen
 
 
+class _Ones(dict[Any, Any]):
+    """The ones that backward passes begin with: this thread's are placeholders, others use those that there were."""
+
+    def __init__(self, trace: Trace, before: dict[Any, Any]) -> None:
+        self.trace, self.before = trace, before
+
+    def get(self, dtype: Any, default: Any = None) -> Any:
+        return super().get(dtype, default) if self.trace.here() else self.before.get(dtype, default)
+
+    def __setitem__(self, dtype: Any, one: Any) -> None:
+        if self.trace.here():
+            super().__setitem__(dtype, one)
+        else:
+            self.before[dtype] = real(one)
+
+
 class _Seen:
     """A node whose kept arrays are placeholders, so that what a rule does with them alone is recorded too."""
 
@@ -742,21 +757,45 @@ def recording(trace: Trace) -> Iterator[None]:
         try:
             for device in devices:
                 xp = _Namespace(trace, device.xp)
-                trace.ones.append({})
                 backend, backward = _Backend(trace, device.backend), _Backward(trace, device)
                 forward = _Forward(trace, device, xp)
                 xp.special = Special(forward)
-                for part, value in zip(_PARTS, (backend, backward, forward, xp, trace.ones[-1]), strict=True):
+                ones = _Ones(trace, device._ones)
+                trace.ones.append(ones)
+                for part, value in zip(_PARTS, (backend, backward, forward, xp, ones), strict=True):
                     setattr(device, part, value)
             yield
         finally:
             trace.close()
-            if active_count() > 1:
-                sleep(0.001)  # for a thread that has a placeholder in its hands already
-            for device, values in zip(devices, before, strict=True):
-                for part, value in zip(_PARTS, values, strict=True):
-                    setattr(device, part, value)
-            active.remove(trace)
+            try:
+                if active_count() > 1:
+                    sleep(0.001)  # for a thread that has a placeholder in its hands already
+            finally:
+                insist(lambda: _put_back(devices, before))
+                active.remove(trace)
+
+
+def _put_back(devices: list[Device], before: list[list[Any]]) -> None:
+    for device, values in zip(devices, before, strict=True):
+        for part, value in zip(_PARTS, values, strict=True):
+            setattr(device, part, value)
+
+
+def insist(action: Callable[[], Any]) -> Any:
+    """Do something to its end, again if an interrupt comes in between, which is raised afterwards."""
+    late: BaseException | None = None
+    while True:
+        try:
+            result = action()
+        except Exception:
+            raise
+        except BaseException as interrupt:
+            late = interrupt
+        else:
+            break
+    if late is not None:
+        raise late
+    return result
 
 
 def is_recording_here() -> bool:
