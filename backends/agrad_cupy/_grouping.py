@@ -25,7 +25,7 @@ INNER = -1
 PRODUCT = 16
 """A matrix product that sums over so few numbers is computed where its elements are used."""
 _REDUCING = {"sum", "mean", "max", "min", "prod", "all", "any"}
-_RESHAPING = {"reshape", "expand_dims", "squeeze"}
+_RESHAPING = {"reshape", "expand_dims", "squeeze", "getitem"}
 _PERMUTING = {"matrix_transpose", "transpose", "permute_dims"}
 _CHEAP = 1 << 14
 """Elements of a space up to which a smaller operand may be computed again for each of them."""
@@ -393,10 +393,21 @@ def _is_shape(op: Any) -> bool:
     """Whether an operation only gives other names to axes."""
     if not op.args or not is_array(op.args[0]) or len(op.uses()) != 1:
         return False
+    if op.name == "getitem" and not all(map(_takes_all, _parts(op.args[1]))):
+        return False
     if op.name in _RESHAPING:
         before, after = ([n for n in shape if n > 1] for shape in (op.args[0].shape, op.outs[0].shape))
         return before == after
     return op.name in _PERMUTING or op.name == "broadcast_to"
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _takes_all(part: Any) -> bool:
+    """Whether a part of an index takes all there is along an axis, or gives a new one."""
+    return part is None or part is Ellipsis or (type(part) is slice and part == slice(None))
 
 
 def _is_reduction(op: Any) -> bool:
