@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -120,7 +121,7 @@ class Grouping:
             for var in self.reads(part):
                 self.consumers.setdefault(var, []).append(part)
         impure = [part for part in self.parts if part.op.impure]
-        self.next_impure = dict(zip(impure, impure[1:], strict=False))
+        self.next_impure = dict(pairwise(impure))
 
     def _drop_unused_shapes(self) -> None:
         """Leave out the other ways to name axes that only kernels use."""
@@ -275,8 +276,10 @@ class Grouping:
             for arg, axes in operand_axes(user, group):
                 if is_array(arg) and self.base(arg) is var:
                     found.add(self.through(arg, axes))
-        axes = found.pop() if len(found) == 1 else None
-        return None if axes is None or INNER in axes else axes
+        if len(found) != 1:
+            return None
+        (agreed,) = found
+        return None if INNER in agreed else agreed
 
     def through(self, var: Any, axes: Axes) -> Axes:
         """The axes of the value that `var` is another way to name."""

@@ -200,7 +200,13 @@ def test_arrays_that_lie_otherwise(device: str) -> None:
     rng = np.random.default_rng(6)
     x = ag.asarray(rng.normal(size=(6, 8)), device=device)
     step = ag.compile(lambda x: (ag.exp(x) + x.T, ag.sum(x, axis=0)))
-    for y in (x[:, :6], x[:, 2:], ag.flip(x, axis=1)[:, :6], x[:, :6].T, ag.asarray(rng.normal(size=(6, 6)), device=device)):
+    for y in (
+        x[:, :6],
+        x[:, 2:],
+        ag.flip(x, axis=1)[:, :6],
+        x[:, :6].T,
+        ag.asarray(rng.normal(size=(6, 6)), device=device),
+    ):
         for _ in range(2):
             _same(step(y), (ag.exp(y) + y.T, ag.sum(y, axis=0)), False)
     assert len(step.report().programs) == 1
