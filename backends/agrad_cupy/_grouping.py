@@ -195,7 +195,7 @@ class Grouping:
             if self.fit(part, group) is None or self.reaches(others, [group]):
                 continue
             for other in groups:
-                if other is not group:
+                if other is not group and not self.reaches([h for h in others if h is not other], [other]):
                     group = self.merged(part, group, other) or group
             add = self.fit(part, group)
             if add is not None:
@@ -471,6 +471,7 @@ def _ordered(items: Iterable[Any], successors: Callable[[Any], Iterable[Any]]) -
                 waiting[item] -= 1
                 if not waiting[item]:
                     heapq.heappush(ready, entry(item))
+    assert not any(waiting.values()), "operations that wait for each other became kernels"
     return found
 
 

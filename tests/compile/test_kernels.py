@@ -245,6 +245,17 @@ def test_another_stream_waits_for_the_memory(device: str) -> None:
             _same(step(x, w), expected, False)
 
 
+def test_kernels_do_not_wait_for_each_other(device: str) -> None:
+    """What one function needs of another one's result is in another kernel, also where both need a third one."""
+    x = Tensor([0.5, 1.0, 1.5], device=device, requires_grad=False)
+
+    def f(x: Tensor) -> Any:
+        y = ag.exp(x)
+        return y + 1, y * ag.cumulative_sum(y), ag.cumulative_sum(y * 2) + y
+
+    compare(f, x)
+
+
 def test_many_parameters_are_updated_at_once(device: str) -> None:
     """More operations than one kernel takes are several kernels."""
     parameters = [Tensor(np.full(n + 1, 2.0), device=device) for n in range(70)]
