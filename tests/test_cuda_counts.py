@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 import agrad as ag
 from agrad import Tensor
 from agrad.datasets import spiral
-from agrad.functional import sigmoid, tanh
+from agrad.functional import relu, sigmoid, tanh
 from agrad.losses import binary_cross_entropy, cross_entropy
 from agrad.nn import Model
 from agrad.optim import Adam
@@ -40,15 +41,30 @@ def spiral_step(device: str) -> Callable[[], Tensor]:
     return step
 
 
-def classifier_step(device: str) -> Callable[[], Tensor]:
-    """A layer with a bias, integer labels, and Adam: broadcasting, a gather and its scatter, an optimiser's state."""
-    x = ag.random.normal((32, 6), device=device)
-    labels = ag.random.integers(0, 4, (32,), device=device)
-    parameters = {"weight": Tensor.from_random(6, 4, device=device), "bias": Tensor.zeros(4, device=device)}
-    optimizer = Adam(parameters, lr=0.01)
+def perceptron_step(device: str) -> Callable[[], Tensor]:
+    """Two layers with biases, integer labels: broadcasting, a gather and its scatter."""
+    x = ag.random.normal((64, 20), device=device)
+    labels = ag.random.integers(0, 5, (64,), device=device)
+    shapes = {"w1": (20, 32), "b1": (32,), "w2": (32, 5), "b2": (5,)}
+    p = {name: Tensor.from_random(*shape, device=device) for name, shape in shapes.items()}
 
     def step() -> Tensor:
-        loss = cross_entropy(x @ parameters["weight"] + parameters["bias"], labels)
+        loss = cross_entropy(relu(x @ p["w1"] + p["b1"]) @ p["w2"] + p["b2"], labels)
+        loss.backward()
+        for parameter in p.values():
+            parameter.gradient_update(0.1)
+        return loss
+
+    return step
+
+
+def optimizer_step(device: str) -> Callable[[], Tensor]:
+    """Adam, with its state of two arrays and a number for each parameter."""
+    p = {name: Tensor.from_random(*shape, device=device) for name, shape in (("a", (30, 4)), ("b", (4,)), ("c", ()))}
+    optimizer = Adam(p, lr=0.01)
+
+    def step() -> Tensor:
+        loss = ((p["a"] * p["b"] - p["c"]) ** 2).sum()
         loss.backward()
         optimizer.step()
         return loss
@@ -56,17 +72,82 @@ def classifier_step(device: str) -> Callable[[], Tensor]:
     return step
 
 
-@pytest.mark.parametrize(("make", "most"), [(spiral_step, 53), (classifier_step, 54)])
-def test_a_step_waits_for_nothing(make: Callable[[str], Callable[[], Tensor]], most: int, device: str) -> None:
-    if not device.startswith("cuda") or not cuda_on_cpu.is_active():
-        pytest.skip("counts need CuPy on the harness tests/cuda_on_cpu")
-    step = make(device)
-    for _ in range(3):  # kernels are compiled and the pool is filled
-        step()
+Made = Callable[[str], Callable[[], Tensor]]
+
+# Launches and matrix products together, the latter, and the bytes of arrays at the highest.
+EAGER: list[tuple[Made, int, int, int]] = [
+    (spiral_step, 24, 8, 110_000),
+    (perceptron_step, 40, 5, 60_000),
+    (optimizer_step, 15, 0, 8_000),
+]
+COMPILED: list[tuple[Made, int, int, int]] = [
+    (spiral_step, 10, 3, 85_000),
+    (perceptron_step, 19, 4, 52_000),
+    (optimizer_step, 3, 0, 8_000),
+]
+
+
+def _count(step: Callable[[], Tensor], most: int, products: int) -> int:
+    """Count some steps, and give the bytes of arrays that one has at once, beyond those that there are before it."""
+    for _ in range(4):  # kernels are compiled, a program is recorded, the pool is filled
+        loss = step()
     with cuda_on_cpu.counting() as counted:
         for _ in range(STEPS):
             loss = step()
     assert (counted.synchronizations, counted.host_to_device, counted.device_to_host) == (0, 0, 0)
     assert counted.mallocs == 0
+    assert counted.gemms <= products * STEPS
     assert counted.launches + counted.gemms <= most * STEPS
+    with _peak() as peak:
+        step()
     assert ag.isfinite(loss).item()
+    return max(peak)
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """The bytes that arrays take after each allocation of a block, less what they take before it."""
+    import cupy
+
+    class Hook(cupy.cuda.MemoryHook):  # type: ignore[misc]
+        name = "peak"
+
+        def malloc_postprocess(self, **_: object) -> None:
+            used.append(pool.used_bytes() - before)
+
+    pool = cupy.get_default_memory_pool()
+    before, used = pool.used_bytes(), [0]
+    with Hook():
+        yield used
+
+
+@pytest.fixture
+def on_harness(device: str) -> str:
+    if not device.startswith("cuda") or not cuda_on_cpu.is_active():
+        pytest.skip("counts need CuPy on the harness tests/cuda_on_cpu")
+    return device
+
+
+@pytest.mark.parametrize(("make", "most", "products", "most_bytes"), EAGER)
+def test_a_step_waits_for_nothing(make: Made, most: int, products: int, most_bytes: int, on_harness: str) -> None:
+    assert _count(make(on_harness), most, products) <= most_bytes
+
+
+@pytest.mark.parametrize(("make", "most", "products", "most_bytes"), COMPILED)
+def test_a_compiled_step_waits_for_nothing(
+    make: Made, most: int, products: int, most_bytes: int, on_harness: str
+) -> None:
+    step = ag.compile(make(on_harness))
+    peak = _count(step, most, products)
+    assert step.report().captured, str(step.report())
+    assert peak + step.report().programs[0]["bytes"] <= most_bytes
+
+
+def test_a_loss_is_downloaded_when_somebody_looks(on_harness: str) -> None:
+    loss = spiral_step(on_harness)()
+    with cuda_on_cpu.counting() as counted:
+        value = loss.value
+    assert (type(value).__module__.partition(".")[0], counted.device_to_host) == ("cupy", 0)
+    with cuda_on_cpu.counting() as counted:
+        loss.item()
+    assert counted.device_to_host == 1

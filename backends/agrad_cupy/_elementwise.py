@@ -114,7 +114,8 @@ def operands(op: Any) -> list[Any]:
 
 
 def _of_ufunc(op: Any, made: np.dtype[Any]) -> Code | None:
-    function = op.function if isinstance(op.function, cupy.ufunc) else _OPERATORS.get(op.function)
+    bare = getattr(op.function, "__wrapped__", op.function)  # where there are several GPUs, in what chooses one
+    function = bare if isinstance(bare, cupy.ufunc) else _OPERATORS.get(op.function)
     if function is None and made.kind == "f":
         function = _WRAPPED.get(op.name)
     if function is None or function.nin != len(op.args) or function.nout != 1 or function._loop_prep:

@@ -21,7 +21,7 @@ from agrad.backend import Body
 
 from ._elementwise import is_array, is_var
 from ._grouping import Group, Grouping, Part
-from ._kernels import PRELUDE, REDUCTIONS, THREADS, Kernel, Layout, Piece, Writer, contiguous
+from ._kernels import PRELUDE, REDUCTIONS, THREADS, Layout, Piece, Writer, contiguous
 
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
@@ -161,9 +161,13 @@ class _Writer:
         """Free the memory of what batch `i` used last."""
         for var in [var for var in self.slots if self.last.get(var, i) <= i]:
             self.free.append(self.slots.pop(var))
-        for var, last in self.last.items():
-            if last == i and self.text.get(var) == _name(var) and var not in self.outputs and var.dtype is not None:
-                self.lines.append(f"del {_name(var)}")
+        done = [var for var, last in self.last.items() if last == i]
+        names = [self.dense[var] for var in done if var in self.dense]
+        for var in done:
+            if var.dtype is not None and var not in self.outputs and self.text.get(var) == _name(var):
+                names.append(_name(var))
+        if names:
+            self.lines.append(f"del {', '.join(names)}")
 
     def layout(self, var: Any) -> Layout:
         """Where the elements of a value are: what the program makes is dense, what comes in lies as it did."""
@@ -181,7 +185,9 @@ class _Writer:
 
     def kernels(self, groups: list[Group]) -> None:
         """Launch groups at once."""
-        for kernel in Writer(self.layout, self.stored, self.grouping.base_and_axes).kernels(groups, f"step{len(self.sources)}"):
+        for kernel in Writer(self.layout, self.stored, self.grouping.base_and_axes).kernels(
+            groups, f"step{len(self.sources)}"
+        ):
             texts = [self.readable(x) for x in kernel.given] + [self.text[x] for x in kernel.numbers]
             texts += [self.place(x) for x in kernel.stored]
             self.sources.append(kernel.source())
@@ -203,7 +209,9 @@ class _Writer:
             self.dense[var] = name = f"d{len(self.dense)}"
             strides = tuple(stride * var.value.itemsize for stride in self.layout(var).strides)
             x = self.text[var]
-            self.lines.append(f"{name} = {x} if {x}.strides == {strides} else {self.hold('_laid', _laid)}({x}, {strides})")
+            self.lines.append(
+                f"{name} = {x} if {x}.strides == {strides} else {self.hold('_laid', _laid)}({x}, {strides})"
+            )
         return name
 
     def compile(self) -> str:
@@ -314,8 +322,6 @@ def _needed(ops: list[Any], outputs: set[Any]) -> list[Any]:
 
 def _name(var: Any) -> str:
     """What a value is called that is in no kept memory."""
-    if isinstance(var, Piece):
-        return f"p{id(var)}"
     return f"v{var.index}" if var.index >= 0 else f"own{-var.index}"
 
 

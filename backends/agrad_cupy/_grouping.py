@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -25,7 +26,7 @@ INNER = -1
 PRODUCT = 16
 """A matrix product that sums over so few numbers is computed where its elements are used."""
 _REDUCING = {"sum", "mean", "max", "min", "prod", "all", "any"}
-_RESHAPING = {"reshape", "expand_dims", "squeeze"}
+_RESHAPING = {"reshape", "expand_dims", "squeeze", "getitem"}
 _PERMUTING = {"matrix_transpose", "transpose", "permute_dims"}
 _CHEAP = 1 << 14
 """Elements of a space up to which a smaller operand may be computed again for each of them."""
@@ -120,7 +121,7 @@ class Grouping:
             for var in self.reads(part):
                 self.consumers.setdefault(var, []).append(part)
         impure = [part for part in self.parts if part.op.impure]
-        self.next_impure = dict(zip(impure, impure[1:], strict=False))
+        self.next_impure = dict(pairwise(impure))
 
     def _drop_unused_shapes(self) -> None:
         """Leave out the other ways to name axes that only kernels use."""
@@ -194,7 +195,7 @@ class Grouping:
             if self.fit(part, group) is None or self.reaches(others, [group]):
                 continue
             for other in groups:
-                if other is not group:
+                if other is not group and not self.reaches([h for h in others if h is not other], [other]):
                     group = self.merged(part, group, other) or group
             add = self.fit(part, group)
             if add is not None:
@@ -275,8 +276,10 @@ class Grouping:
             for arg, axes in operand_axes(user, group):
                 if is_array(arg) and self.base(arg) is var:
                     found.add(self.through(arg, axes))
-        axes = found.pop() if len(found) == 1 else None
-        return None if axes is None or INNER in axes else axes
+        if len(found) != 1:
+            return None
+        (agreed,) = found
+        return None if INNER in agreed else agreed
 
     def through(self, var: Any, axes: Axes) -> Axes:
         """The axes of the value that `var` is another way to name."""
@@ -393,10 +396,21 @@ def _is_shape(op: Any) -> bool:
     """Whether an operation only gives other names to axes."""
     if not op.args or not is_array(op.args[0]) or len(op.uses()) != 1:
         return False
+    if op.name == "getitem" and not all(map(_takes_all, _parts(op.args[1]))):
+        return False
     if op.name in _RESHAPING:
         before, after = ([n for n in shape if n > 1] for shape in (op.args[0].shape, op.outs[0].shape))
         return before == after
     return op.name in _PERMUTING or op.name == "broadcast_to"
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _takes_all(part: Any) -> bool:
+    """Whether a part of an index takes all there is along an axis, or gives a new one."""
+    return part is None or part is Ellipsis or (type(part) is slice and part == slice(None))
 
 
 def _is_reduction(op: Any) -> bool:
@@ -457,6 +471,7 @@ def _ordered(items: Iterable[Any], successors: Callable[[Any], Iterable[Any]]) -
                 waiting[item] -= 1
                 if not waiting[item]:
                     heapq.heappush(ready, entry(item))
+    assert not any(waiting.values()), "operations that wait for each other became kernels"
     return found
 
 

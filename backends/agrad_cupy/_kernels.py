@@ -126,7 +126,11 @@ class Kernel:
         numbers = [f"const {_NUMBERS[type(x.value)]} {name}" for x, name in self.numbers.items()]
         stored = [f"{_type(x)}* __restrict__ {name}" for x, name in self.stored.items()]
         parameters = ",\n        ".join([*given, *numbers, *stored])
-        text = [f'extern "C" __global__ void __launch_bounds__({THREADS})', f"{self.name}(", f"        {parameters}) {{"]
+        text = [
+            f'extern "C" __global__ void __launch_bounds__({THREADS})',
+            f"{self.name}(",
+            f"        {parameters}) {{",
+        ]
         return "\n".join([*text, *_indented(self._text()), "}", ""])
 
 
@@ -195,6 +199,7 @@ class _Body:
         self.known: dict[Any, str] = {}
         self.count = 0
         self.index = "int" if self._extent() < 2**30 else "long long"
+        self.wide = "" if self.index == "int" else "(long long)"
         self.runs = [("i", tuple(range(len(group.space))))]
         """What counts the elements of the space: a variable, and the axes that it runs over."""
         if group.reduced:
@@ -217,8 +222,9 @@ class _Body:
         if self.group.reduced:
             return self.reducing()
         body = self.compute(list(self.parts.values()))
+        wide = self.wide
         return [
-            f"const {self.index} i = block * {THREADS} + threadIdx.x;",
+            f"const {self.index} i = {wide}block * {THREADS} + threadIdx.x;",
             f"if (i < {self.rows}) {{",
             *_indented(body),
             "}",
@@ -261,7 +267,8 @@ class _Body:
 
     def _begin(self) -> list[str]:
         if self.is_short:
-            return [f"const {self.index} i = block * {THREADS} + threadIdx.x;", f"if (i >= {self.rows}) return;"]
+            wide = self.wide
+            return [f"const {self.index} i = {wide}block * {THREADS} + threadIdx.x;", f"if (i >= {self.rows}) return;"]
         if self.is_long:
             return [f"const {self.index} i = block / {self.cuts};", f"const int piece = block % {self.cuts};"]
         return [f"const {self.index} i = block;"]
