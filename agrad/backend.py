@@ -7,6 +7,7 @@ arrives.
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import warnings
@@ -171,6 +172,9 @@ class Backend(ABC):
         """Add to `array` itself, as `index_add` does to a copy. Called only where arrays are written `in_place`."""
         raise NotImplementedError(f"arrays of device kind '{self.kind}' are not written to")
 
+    set_at: Callable[[Array, Any, Any], None] = staticmethod(operator.setitem)
+    """Write to `array` itself: `set_at(array, index, values)`. Called only where arrays are written `in_place`."""
+
     def index_set(self, array: Array, index: Any, values: Array) -> Array:
         """A new array: `array` with `values` at `index`."""
         if hasattr(array, "at"):  # arrays that cannot be written to bring this functional form along
@@ -213,7 +217,7 @@ class Backend(ABC):
 
         For libraries that have several devices, of which one is the current one of a thread and others' arrays can't be
         computed with. Namespaces, primitives, rules and compiled programs of such a device run in the context, and so
-        do `index_add`, `add_at`, `index_set`. The other methods of a backend may be called outside of it.
+        do `index_add`, `add_at`, `index_set`, `set_at`. The other methods of a backend may be called outside of it.
         """
         return None
 
@@ -273,7 +277,7 @@ class _CurrentNamespace(ArrayNamespace):
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._library, name)
-        if name in EXTENSIONS:
+        if name in EXTENSIONS and not callable(value):
             value = _CurrentNamespace(value, self._entering)
         elif callable(value) and not isinstance(value, type):
             value = self._entering(value)
@@ -328,7 +332,7 @@ class Device:
 
     __slots__ = (
         *("_kinds", "_ones", "backend", "backward", "current", "fast", "forward", "functions", "name"),
-        *("native", "xp"),
+        *("native", "set_at", "xp"),
     )
 
     def __init__(self, name: str, backend: Backend, native: Any) -> None:
@@ -344,6 +348,7 @@ class Device:
             entering = {name: self.entering(function) for name, function in extra.items()}
             self.xp = _CurrentNamespace(library, self.entering, **entering)
             switching.append(self)
+        self.set_at = self.entering(backend.set_at)
         self.fast = backend.fast(self)
         self.forward = _Forward(self)
         self.xp.special = Special(self.forward)

@@ -36,6 +36,7 @@ class Program:
         self.spec: Any = None
         self.carried: dict[str, str] = {}
         self.results: dict[Any, str] = {}
+        self.device = find_device("cpu")
         self.place: Device | None = None
         """The device that has to be the current one while it runs."""
         self.source = ""
@@ -415,7 +416,7 @@ class Capture:
         writer.names.update(body.names)
         program.spec = spec
         program.source = writer.replay(body, result, making)
-        program.place = self.place
+        program.device, program.place = device or everywhere[0], self.place
         program.replay = program.build("replay", program.source)
         self.program = program
 
