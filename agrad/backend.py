@@ -341,11 +341,15 @@ class Device:
         self.native = native
         self.current = backend.current(native)
         library = backend.library(native)
-        extra = {"index_add": backend.index_add, "index_set": backend.index_set, "to_device": transfer}
+        extra: dict[str, Callable[..., Any]] = {
+            "index_add": backend.index_add,
+            "index_set": backend.index_set,
+            "to_device": transfer,
+        }
         if self.current is None:
             self.xp = ArrayNamespace(library, **extra)
         else:
-            entering = {name: self.entering(function) for name, function in extra.items()}
+            entering = {name: self.entering(extra[name]) for name in extra}
             self.xp = _CurrentNamespace(library, self.entering, **entering)
             switching.append(self)
         self.set_at = self.entering(backend.set_at)

@@ -22,7 +22,7 @@ class Library:
 
     @staticmethod
     def sign(x: Array, /) -> Array:
-        """-1, 0 or 1, or NaN where x is; of complex numbers x / |x|. array-api-compat's looks for NaN and 0 by masks."""
+        """-1, 0, 1, or NaN where x is; of complex numbers x / |x|. array-api-compat's looks for NaN and 0 by masks."""
         if x.dtype.kind == "c":
             size = cupy.abs(x)
             return x / cupy.where(size == 0, size.dtype.type(1), size)
@@ -41,7 +41,7 @@ class _LinearAlgebra:
 
     @staticmethod
     def pinv(x: Array, /, *, rtol: float | Array | None = None) -> Array:
-        """The pseudo-inverse, by the singular values above `rtol` of the largest. CuPy's own counts them on the host."""
+        """The pseudo-inverse, of the singular values above `rtol` of the largest. CuPy's counts them on the host."""
         if rtol is None:
             rtol = max(x.shape[-2:]) * float(cupy.finfo(x.dtype).eps)
         u, s, vh = cupy.linalg.svd(x.conj(), full_matrices=False)
