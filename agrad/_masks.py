@@ -37,7 +37,7 @@ class Region:
         device = self.node.device
         array = self.dense()
         if device.backend.in_place:
-            array[index] = value
+            device.set_at(array, index, value)
         else:
             self.array = device.xp.index_set(array, index, device.xp.asarray(value, device=device.native))
 
@@ -165,7 +165,7 @@ def _written(
         taken = None if taken is None or _is_full(device, taken) else taken
         return xp.asarray(part, copy=True) if spare else part, taken
     if spare:
-        g[where] = 0
+        device.set_at(g, where, 0)
     part = g if spare else primitive.cotangent(xp, g, seen, 1)
     if mask is None:
         return part, Region(node, where, False)

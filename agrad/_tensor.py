@@ -444,10 +444,8 @@ class Tensor(ArrayMethods):
         # A constant that a tracked value is written to is kept in the graph, so it is copied.
         alone = in_place and self._is_alone() and not (recorded and right is None)
         try:
-            if alone and device.current is None:
-                self._value[params["index"]] = v
-            elif alone:
-                device.entering(operator.setitem)(self._value, params["index"], v)
+            if alone:
+                device.set_at(self._value, params["index"], v)
             else:
                 array = device.forward[indexing.setitem](v, self._value, **params)
         except Exception as error:
@@ -1389,7 +1387,7 @@ def _hand_made_node(handle: Tensor, prevs: Sequence[Edge]) -> Node | None:
 def _pointwise(tensor: Tensor, local_grad: Array, prev: Tensor) -> Array:
     """Elementwise operations: the gradient of the result times the local derivative."""
     xp = tensor._device.xp
-    part = tensor.backwards_grad * (transposed(tensor._device, local_grad))
+    part = xp.multiply(tensor.backwards_grad, transposed(tensor._device, local_grad))
     return part if part.shape == prev._value.shape else unbroadcast(xp, part, prev.shape)
 
 

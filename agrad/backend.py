@@ -199,6 +199,9 @@ class Backend(ABC):
         """Add to `array` itself, as `index_add` does to a copy. Called only where arrays are written `in_place`."""
         raise NotImplementedError(f"arrays of device kind '{self.kind}' are not written to")
 
+    set_at: Callable[[Array, Any, Any], None] = staticmethod(operator.setitem)
+    """Write to `array` itself: `set_at(array, index, values)`. Called only where arrays are written `in_place`."""
+
     def index_set(self, array: Array, index: Any, values: Array) -> Array:
         """A new array: `array` with `values` at `index`."""
         if hasattr(array, "at"):  # arrays that cannot be written to bring this functional form along
@@ -241,7 +244,7 @@ class Backend(ABC):
 
         For libraries that have several devices, of which one is the current one of a thread and others' arrays can't be
         computed with. Namespaces, primitives, rules and compiled programs of such a device run in the context, and so
-        do `index_add`, `add_at`, `index_set`. The other methods of a backend may be called outside of it.
+        do `index_add`, `add_at`, `index_set`, `set_at`. The other methods of a backend may be called outside of it.
         """
         return None
 
@@ -301,7 +304,7 @@ class _CurrentNamespace(ArrayNamespace):
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._library, name)
-        if name in EXTENSIONS:
+        if name in EXTENSIONS and not callable(value):
             value = _CurrentNamespace(value, self._entering)
         elif callable(value) and not isinstance(value, type):
             value = self._entering(value)
@@ -356,7 +359,7 @@ class Device:
 
     __slots__ = (
         *("_kinds", "_ones", "backend", "backward", "current", "fast", "forward", "functions", "name"),
-        *("native", "xp"),
+        *("native", "set_at", "xp"),
     )
 
     def __init__(self, name: str, backend: Backend, native: Any) -> None:
@@ -365,13 +368,18 @@ class Device:
         self.native = native
         self.current = backend.current(native)
         library = backend.library(native)
-        extra = {"index_add": backend.index_add, "index_set": backend.index_set, "to_device": transfer}
+        extra: dict[str, Callable[..., Any]] = {
+            "index_add": backend.index_add,
+            "index_set": backend.index_set,
+            "to_device": transfer,
+        }
         if self.current is None:
             self.xp = ArrayNamespace(library, **extra)
         else:
-            entering = {name: self.entering(function) for name, function in extra.items()}
+            entering = {name: self.entering(extra[name]) for name in extra}
             self.xp = _CurrentNamespace(library, self.entering, **entering)
             switching.append(self)
+        self.set_at = self.entering(backend.set_at)
         self.fast = backend.fast(self)
         self.forward = _Forward(self)
         self.xp.special = Special(self.forward)

@@ -239,9 +239,16 @@ def pinv(x: Any, /, *, rtol: Any = None) -> Tensor:
     >>> ag.linalg.pinv(ag.Tensor([[2.0], [0.0]]))
     Tensor([[0.5, 0. ]])
     """
-    return unary(
-        rules.pinv, floating(_matrices("pinv", x)), {"rtol": rtol._value if isinstance(rtol, Tensor) else rtol}
-    )
+    x = floating(_matrices("pinv", x))
+    return unary(rules.pinv, x, {"rtol": _tolerance("pinv", rtol, x)})
+
+
+def _tolerance(function: str, rtol: Any, x: Tensor) -> Any:
+    """A tolerance as the library of `x` takes it: a number, or an array."""
+    if not isinstance(rtol, Tensor):
+        return rtol
+    same_device(function, [x, rtol])
+    return rtol._value
 
 
 @public
@@ -399,7 +406,7 @@ def matrix_rank(x: Any, /, *, rtol: Any = None) -> Tensor:
     Tensor(1)
     """
     x = floating(_matrices("matrix_rank", x))
-    options = {} if rtol is None else {"rtol": rtol._value if isinstance(rtol, Tensor) else rtol}
+    options = {} if rtol is None else {"rtol": _tolerance("matrix_rank", rtol, x)}
     try:
         rank = x._device.xp.linalg.matrix_rank(x._value, **options)
     except Exception as error:

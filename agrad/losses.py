@@ -8,7 +8,7 @@ from ._errors import DTypeError, OperandError, ShapeError
 from ._shapes import normalize_axis
 from ._tensor import Tensor, binary, cast, floating
 from .functional import log_softmax, softplus
-from .ops._arguments import tensor
+from .ops._arguments import same_device, tensor
 from .ops.manipulation import expand_dims
 from .ops.searching import take_along_axis
 from .rules import network as rules
@@ -80,6 +80,7 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Tensor:
     Tensor(0.34657359)
     """
     given, target = floating(tensor(logits)), tensor(labels)
+    same_device("cross_entropy", [given, target])
     place = normalize_axis("cross_entropy", axis, given.ndim)
     logs = log_softmax(given, axis=place)
     samples = given.size // given.shape[place] if given.size else 0

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import BackendUnavailableError, DeviceError, DTypeError, Tensor, backend
+from agrad import BackendUnavailableError, DeviceError, DTypeError, Tensor, backend, losses
 from agrad.backend import Backend, dtype_name, find_device
+from agrad.ops.searching import index_add
 from tests.conftest import STRICT
 
 
@@ -273,20 +274,52 @@ MIXED = {
     "add ": lambda x, y: x + y.value,
     "result_type": ag.result_type,
     "tensordot": lambda x, y: ag.tensordot(x, y, axes=1),
+    "vecdot": ag.vecdot,
+    "einsum": lambda x, y: ag.einsum("i,i->", x, y),
+    "isin": ag.isin,
+    "searchsorted": ag.searchsorted,
+    "searchsorted ": lambda x, y: ag.searchsorted(x, x, sorter=ag.astype(y, "int64")),
+    "take": lambda x, y: ag.take(x, ag.astype(y, "int64")),
+    "take_along_axis": lambda x, y: ag.take_along_axis(x, ag.astype(y, "int64")),
+    "index_add": lambda x, y: index_add(x, ag.asarray([0, 1], device=x.device), y),
+    "repeat": lambda x, y: ag.repeat(x, ag.astype(y, "int64")),
+    "clip": lambda x, y: ag.clip(x, y),
+    "bincount": lambda x, y: ag.bincount(ag.astype(x, "int64"), weights=y),
+    "diff": lambda x, y: ag.diff(x, prepend=y),
+    "meshgrid": ag.meshgrid,
+    "broadcast_arrays": ag.broadcast_arrays,
+    "copysign": ag.copysign,
+    "bitwise_and": lambda x, y: ag.astype(x, "int64") & ag.astype(y, "int64"),
+    "linalg.outer": ag.linalg.outer,
+    "linalg.solve": lambda x, y: ag.linalg.solve(ag.eye(2, device=x.device), y),
+    "linalg.cross": lambda x, y: ag.linalg.cross(ag.concat([x, x[:1]]), ag.concat([y, y[:1]])),
+    "linalg.pinv": lambda x, y: ag.linalg.pinv(ag.reshape(x, (1, 2)), rtol=y[:1]),
+    "xlogy": ag.special.xlogy,
+    "betainc": lambda x, y: ag.special.betainc(x, x, y / 2),
+    "binary_cross_entropy": lambda x, y: losses.binary_cross_entropy(x / 4, y),
+    "cross_entropy": lambda x, y: losses.cross_entropy(ag.reshape(x, (1, 2)), ag.astype(y[:1], "int64")),
+    "gradient": lambda x, y: ag.vjp(lambda x: x * x, x)[1](y),
+    "Edge": lambda x, y: Tensor(x.value, prevs=[ag.Edge(y, x.value, lambda tensor, local, prev: local)]),
 }
 
 
 @pytest.mark.parametrize("name", MIXED)
 def test_nothing_crosses_devices_silently(name):
     pytest.importorskip("array_api_strict")
-    x, y = Tensor([1.0, 2.0]), Tensor([1.0, 1.0], device=STRICT)
+    check_mixed(name, "cpu", STRICT)
+
+
+def check_mixed(name, first, second):
+    """The function refuses operands on two devices, names both and the way out, and has changed nothing."""
+    x, y = Tensor([1.0, 2.0], device=first), Tensor([1.0, 1.0], device=second)
     with pytest.raises(
         DeviceError, match=r"is on device '.*, and nothing crosses devices silently: .*x\.to\('"
     ) as error:
         MIXED[name](x, y)
     message = str(error.value)
-    assert "'cpu'" in message and f"'{STRICT}'" in message
-    np.testing.assert_array_equal(x.value, [1.0, 2.0])
+    assert f"'{first}'" in message and f"'{second}'" in message
+    np.testing.assert_array_equal(x.numpy(), [1.0, 2.0])
+    np.testing.assert_array_equal(x.grad, x.grad * 0)
 
 
 def test_numbers_mix_with_all_devices(device):

@@ -212,6 +212,7 @@ def test_gradients_of_what_has_none_yet_are_zeros(device):
     np.testing.assert_array_equal(host((x * 2).grad), [[0.0, 0.0]])
 
 
+@pytest.mark.usefixtures("current")
 @pytest.mark.parametrize(
     "compute",
     [
@@ -235,6 +236,7 @@ def test_gradients_of_leaves_share_no_memory(device, compute):
     np.testing.assert_array_equal(host(z.grad), before[1])
 
 
+@pytest.mark.usefixtures("current")
 def test_a_gradient_of_one_number_can_be_written_to(device):
     if device.startswith("jax"):
         pytest.skip("JAX arrays can't be written to")

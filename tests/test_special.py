@@ -42,7 +42,8 @@ def doubles(data: Any, device: str) -> Tensor:
 def plain(name: str, device: str = "cpu") -> Callable[..., Any]:
     """The forward function of the rule book on raw arrays."""
     primitive = Functions.primitives[name]
-    return lambda *arguments: primitive.forward(find_device(device).xp, *arguments)
+    where = find_device(device)
+    return where.entering(lambda *arguments: primitive.forward(where.xp, *arguments))
 
 
 def slopes(f: Callable[..., Tensor], *xs: Tensor) -> list[Any]:

@@ -143,6 +143,7 @@ def test_arrays_are_copied():
     np.testing.assert_array_equal(x.value, [1.0, 2.0])
 
 
+@pytest.mark.usefixtures("current")
 def test_arrays_of_the_device_are_copied(device):
     if device.startswith("jax"):
         pytest.skip("JAX arrays can't be written to")
@@ -637,6 +638,7 @@ def cube(x):
     )
 
 
+@pytest.mark.usefixtures("current")
 def test_a_node_built_by_hand(device):
     x = Tensor([1.0, 2.0], device=device)
     y = cube(x * 2.0)
@@ -823,6 +825,7 @@ def test_adding_in_place_to_an_intermediate(device):
     np.testing.assert_array_equal(host(total.grad), [1.0, 1.0])
 
 
+@pytest.mark.usefixtures("current")
 def test_descent_by_hand_under_no_grad_keeps_leaves(device):
     p = Tensor([1.0, 2.0], device=device)
     (p * p).sum().backward()

@@ -37,6 +37,7 @@ class Program:
         """The variables that a call changes for the next one, and what they become."""
         self.recorded: list[str] = []
         """The variables of what a call's result holds."""
+        self.device = find_device("cpu")
         self.place: Device | None = None
         """The device that has to be the current one while it runs."""
         self.source = ""
@@ -423,7 +424,7 @@ class Capture:
         writer.names.update(body.names)
         program.recorded = [results.get(var) or writer.variables[var] for var in _recorded(spec)]
         program.source = writer.replay(body, result, making)
-        program.place = self.place
+        program.device, program.place = device or everywhere[0], self.place
         program.replay = program.build("replay", program.source)
         plan.forget()
         self.program = program

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import MethodType
 from typing import Any, overload
 
-from .._errors import CompileError
+from .._errors import CompileError, diagnose
 from .._modes import KEEPING, TRANSFORMING, current_mode
 from .._tensor import Tensor, wrap
 from ..backend import backend_of
@@ -89,10 +89,13 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function gives."""
-        for replay in self._replays:
-            result = replay(args, kwargs)
-            if result is not MISS:
-                return self._function(*args, **kwargs) if result is BUSY else result
+        try:
+            for replay in self._replays:
+                result = replay(args, kwargs)
+                if result is not MISS:
+                    return self._function(*args, **kwargs) if result is BUSY else result
+        except MemoryError as error:
+            raise self._out_of_memory(error) from error
         return self._otherwise(args, kwargs)
 
     def __reduce__(self) -> Any:
@@ -103,6 +106,11 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self._function, '__qualname__', self._function)}>"
+
+    def _out_of_memory(self, error: MemoryError) -> Exception:
+        """The error of a program for which there was no memory: nothing was stored."""
+        name = getattr(self._function, "__name__", "a compiled function")
+        return diagnose(name, self._programs[0].device, (), error)
 
     def repeat(self, times: int, /, *args: Any, **kwargs: Any) -> Any:
         """Call the function so many times with the same arguments, without leaving the program.
@@ -128,9 +136,12 @@ class Compiled:
             raise ValueError(f"repeat: a positive number of times is needed, not {times!r}")
         first = self(*args, **kwargs)
         kept: list[tuple[Any, ...]] = [tuple(_arrays(first))]
-        for program in self._programs:
-            if program.loop()(times - 1, kept, args, kwargs) is None:
-                break
+        try:
+            for program in self._programs:
+                if program.loop()(times - 1, kept, args, kwargs) is None:
+                    break
+        except MemoryError as error:
+            raise self._out_of_memory(error) from error
         while len(kept) < times:
             kept.append(tuple(_arrays(self(*args, **kwargs))))
         columns = iter([list(column) for column in zip(*kept, strict=True)])

@@ -76,12 +76,12 @@ def is_number(x: Any) -> bool:
 
 
 def same_device(function: str, tensors: Iterable[Tensor]) -> Device:
-    """The one device of all `tensors`."""
-    first, *rest = tensors
-    for other in rest:
-        if other._device is not first._device:
-            raise _errors.mixed_devices(function, first._device, other._device)
-    return first._device
+    """The one device of all `tensors`; the default device where there are none."""
+    devices = [tensor._device for tensor in tensors]
+    for device in devices:
+        if device is not devices[0]:
+            raise _errors.mixed_devices(function, devices[0], device)
+    return devices[0] if devices else default_device()
 
 
 def owning(x: Tensor) -> Tensor:

@@ -78,6 +78,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
     [(3, 4), (3, 4)]
     """
     tensors = [tensor(x) for x in arrays]
+    same_device("broadcast_arrays", tensors)
     shape = broadcast_shapes(*[x.shape for x in tensors])
     return tuple([x.broadcast_to(shape) for x in tensors])
 
@@ -295,6 +296,7 @@ def meshgrid(*arrays: Any, indexing: str = "xy") -> tuple[Tensor, ...]:
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing is 'xy' or 'ij', not {indexing!r}")
     tensors = [tensor(x) for x in arrays]
+    same_device("meshgrid", tensors)
     n = len(tensors)
     grids = broadcast_arrays(*[x.reshape((1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(tensors)])
     if indexing == "ij" or n < 2:

@@ -78,6 +78,7 @@ def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Tensor:
             [3.]])
     """
     x, indices = tensor(x), tensor(indices)
+    same_device("take_along_axis", [x, indices])
     place = normalize_axis("take_along_axis", axis, x.ndim)
     if indices.ndim != x.ndim:
         raise _errors.ShapeError(f"take_along_axis: indices of {indices.ndim} dimensions for an array of {x.ndim}")
@@ -246,6 +247,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Tensor:
     if weights is None:
         return index_add(wrap(xp.zeros_like(places), x._device), x, xp.ones_like(x._value, dtype=places.dtype))
     values = floating(tensor(weights))
+    same_device("bincount", [x, values])
     if values.shape != x.shape:
         raise _errors.ShapeError(f"bincount: weights of shape {values.shape} for x of shape {x.shape}")
     return index_add(wrap(xp.zeros_like(places, dtype=values.dtype), x._device), x, values)

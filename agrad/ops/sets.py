@@ -68,7 +68,7 @@ def unique_all(x: Any, /) -> UniqueAll:
     try:
         _, indices, inverse, counts = device.xp.unique_all(flat._value)
     except NotImplementedError:
-        indices, inverse, counts = _distinct(device.xp, flat._value)
+        indices, inverse, counts = device.entering(_distinct)(device.xp, flat._value)
     except Exception as error:
         raise _errors.diagnose("unique_all", device, (x._value,), error) from error
     inverse = device.xp.reshape(inverse, x.shape)

@@ -8,8 +8,9 @@ from functools import cache, partial
 from math import copysign
 from typing import Any
 
+from agrad._errors import diagnose
 from agrad._typing import Array, DType, Namespace
-from agrad.backend import Backend, Body, Device, Memory
+from agrad.backend import Backend, Body, Device, Memory, find_device
 
 from . import _special
 from ._current import Current
@@ -37,9 +38,9 @@ class CupyBackend(Backend):
 
     def library(self, native: Any) -> Namespace:
         """CuPy's namespace as array-api-compat completes it."""
-        import array_api_compat.cupy as compat
+        from ._library import Library
 
-        return compat
+        return Library()
 
     def devices(self) -> dict[str, Any]:
         """The GPUs by number; "cuda" is the first one."""
@@ -53,7 +54,10 @@ class CupyBackend(Backend):
 
     def to_numpy(self, array: Array) -> Any:
         """A copy on the host; waits for the GPU."""
-        return array.get()
+        try:
+            return array.get()
+        except MemoryError as error:  # what is not contiguous is copied on the GPU first
+            raise diagnose("numpy", find_device(self.device_name(array)), (array,), error) from error
 
     def current(self, native: Any) -> Callable[[], AbstractContextManager[Any]] | None:
         """Where there are several GPUs: CuPy computes on its current device alone, and so do the libraries of CUDA."""
@@ -141,20 +145,39 @@ class CupyBackend(Backend):
         return result
 
     def add_at(self, array: Array, index: Any, values: Array) -> None:
-        """`cupy.add.at` where an element can be named twice, else `+=`: both without waiting for the GPU."""
+        """`cupy.add.at` where an element can be named twice, else `+=`: both without waiting for the GPU.
+
+        So nobody looks whether there are as many values as elements in a mask.
+        """
         import cupy
 
         parts = index if isinstance(index, tuple) else (index,)
+        mask = _mask_of(array, index)
         if any(isinstance(part, cupy.ndarray) and part.dtype.kind in "iu" for part in parts):
             _scatter(array, index, values)
+        elif mask is not None:
+            if getattr(values, "size", 1):
+                array += cupy.where(_over(array, mask), _spread(array, mask, values), array.dtype.type(0))
         else:
             array[index] += values
 
     def index_set(self, array: Array, index: Any, values: Array) -> Array:
         """A copy, written to."""
         result = array.copy()
-        result[index] = values
+        self.set_at(result, index, values)
         return result
+
+    def set_at(self, array: Array, index: Any, values: Any) -> None:
+        """Without waiting for the GPU, but where an array is written to the elements of a mask, which are counted."""
+        import cupy
+
+        mask = _mask_of(array, index)
+        if isinstance(values, float | complex) and _is_negative_zero(values):
+            values = cupy.array([values]).reshape(())  # CuPy fills with a zero of no sign
+        if mask is not None and getattr(values, "ndim", 0) == 0:
+            array[...] = cupy.where(_over(array, mask), values, array)
+        else:
+            array[index] = values
 
     def owned(self, array: Array) -> Array:
         """`array` if it owns its memory, else a copy."""
@@ -162,6 +185,29 @@ class CupyBackend(Backend):
             return array
         with Current(array.device.id):
             return array.copy()
+
+
+def _mask_of(array: Array, index: Any) -> Array | None:
+    """The mask that an index of `array` is, alone or before `...`; None for all other indices."""
+    import cupy
+
+    parts = index if isinstance(index, tuple) else (index,)
+    mask = parts[0] if len(parts) == 1 or (len(parts) == 2 and parts[1] is ...) else None
+    is_mask = isinstance(mask, cupy.ndarray) and mask.dtype.kind == "b" and mask.shape == array.shape[: mask.ndim]
+    return mask if is_mask else None
+
+
+def _over(array: Array, mask: Array) -> Array:
+    """A mask of the first axes with axes of length 1 for the others."""
+    return mask.reshape(mask.shape + (1,) * (array.ndim - mask.ndim))
+
+
+def _spread(array: Array, mask: Array, values: Any) -> Any:
+    """The values for the elements of a mask, in order, each where its element is; anything elsewhere."""
+    if getattr(values, "ndim", 0) <= array.ndim - mask.ndim:
+        return values  # one for all
+    taken = values.take(mask.ravel().cumsum() - 1, axis=0)
+    return taken.reshape(mask.shape + values.shape[1:])
 
 
 def _scatter(target: Array, index: Any, source: Array) -> None:
