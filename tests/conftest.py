@@ -2,7 +2,10 @@
 
 `pytest --device cpu --device cuda` chooses the devices; without it they are "cpu" and, where array-api-strict is
 installed, its second device, the stand-in for an accelerator. A run without "cpu" leaves out the tests that do not
-depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu).
+depend on a device. "cuda" means a GPU where there is one, else real CuPy on the CPU (see tests/cuda_on_cpu), which has
+as many devices as are asked for: `--device cuda:1` runs the tests on the second one.
+
+Tests marked `gpu` need a real GPU, whatever the devices; elsewhere they are skipped, and say why.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from importlib.util import find_spec
 import pytest
 
 import agrad as ag
+from agrad.backend import find_device
 
 # SciPy reads it once, when it is first imported, by whatever test that is.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -74,18 +78,35 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    gpu = config.stash.get(_PLACE, "") == "a real GPU"
-    for item in items:
-        if item.get_closest_marker("gpu") and not gpu:
-            item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+    gpu = [item for item in items if item.get_closest_marker("gpu")]
+    reason = _why_no_gpu(config) if gpu else None
+    if reason:
+        for item in gpu:
+            item.add_marker(pytest.mark.skip(reason=f"only a real GPU can show this: {reason}"))
     if "cpu" not in _devices(config):
-        chosen = [item for item in items if "device" in getattr(item, "fixturenames", ()) or _is_harness(item)]
+        chosen = [item for item in items if "device" in getattr(item, "fixturenames", ()) or _needs_cuda(item)]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
         items[:] = chosen
 
 
-def _is_harness(item: pytest.Item) -> bool:
-    return "cuda_on_cpu" in item.path.parts
+def _why_no_gpu(config: pytest.Config) -> str | None:
+    """What keeps tests marked `gpu` from running here; None on a machine with a GPU and CuPy."""
+    from tests import cuda_on_cpu
+
+    if cuda_on_cpu.is_active():
+        return "here CuPy runs on the CPU"
+    if not cuda_on_cpu.real_gpu():
+        return "no CUDA driver found one"
+    try:
+        find_device("cuda")
+    except ag.BackendUnavailableError as reason:
+        return str(reason)
+    return None
+
+
+def _needs_cuda(item: pytest.Item) -> bool:
+    """True for the tests of the harness and of the GPU, which take no device since they know theirs."""
+    return "cuda_on_cpu" in item.path.parts or item.get_closest_marker("gpu") is not None
 
 
 @pytest.fixture(autouse=True)

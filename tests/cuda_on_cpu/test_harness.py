@@ -341,6 +341,7 @@ def test_error_of_the_kernel_compiler(cp: Any) -> None:
     kernel = cp.ElementwiseKernel("T x", "T y", "y = no_such_function(x)", "wrong")
     with pytest.raises(cp.cuda.compiler.CompileException, match="no_such_function"):
         kernel(cp.ones(3))
+    assert not any("no_such_function" in kernel.source for kernel in cuda_on_cpu.compiled_kernels())
 
 
 # ---- what is counted ----
