@@ -168,6 +168,20 @@ def kernels(session: nox.Session) -> None:
 
 
 @nox.session
+def hardware(session: nox.Session) -> None:
+    """Run the tests and the benchmarks on the GPU of this machine, and write what comes out to README.md."""
+    prepare(session)
+    cuda = driver_cuda_version()
+    if cuda is None:
+        session.skip("no GPU here, and what README.md says of hardware has to come from hardware")
+    session.install("-e", ".[test]", cupy_for(cuda))
+    # The libraries that agrad is compared with, on the card if they can; a table says which of them are missing.
+    for requirement in (TORCH, f"jax[cuda{13 if cuda >= 13 else 12}]"):
+        session.run("python", "-m", "pip", "install", "--quiet", requirement, success_codes=[0, 1])
+    session.run("python", "-m", "tests.hardware", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Time agrad and its peers; what is timed follows `--`, by default the spiral network."""
     prepare(session)
@@ -236,7 +250,7 @@ def cupy_or_harness(session: nox.Session) -> list[str]:
     """Install CuPy for the GPU of this machine, or the harness that runs CuPy on its CPU; the arguments for pytest."""
     cuda = driver_cuda_version()
     if cuda is not None:
-        package = f"cupy-cuda{'13' if cuda >= 13 else '12'}x[ctk]"
+        package = cupy_for(cuda)
         session.log(f"CuPy runs on the GPU of this machine, whose driver supports CUDA {cuda}")
         with missing(session, f"pip cannot install {package} here"):
             session.install(package)
@@ -269,6 +283,11 @@ def driver_cuda_version() -> int | None:
         return None
     version = re.search(r"CUDA (?:UMD )?Version:\s*(\d+)", report)
     return int(version.group(1)) if version else None
+
+
+def cupy_for(cuda: int) -> str:
+    """CuPy's wheel for a driver, with the CUDA libraries that it needs."""
+    return f"cupy-cuda{13 if cuda >= 13 else 12}x[ctk]"
 
 
 def blank_the_fences(page: Path, folder: Path) -> Path:

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-# Names a directory in which every kernel is written down that CuPy asks for; nvrtc.py reads it.
+# Names a directory in which every kernel is written down that CuPy gets; nvrtc.py reads it.
 RECORD_VARIABLE = "AGRAD_CUDA_ON_CPU_RECORD"
 # Names a file to which every launch is written; see `Launch`.
 TRACE_VARIABLE = "AGRAD_CUDA_ON_CPU_TRACE"
@@ -342,5 +342,5 @@ def memory_limit(bytes: int, device: int = 0) -> Iterator[None]:
 
 
 def compiled_kernels() -> list[Kernel]:
-    """Every kernel that CuPy has asked for in this process, from its cache or not, in the order of first use."""
+    """Every kernel that CuPy has got in this process, from its cache or not, in the order of first use."""
     return list(_require_active().compiler.requested)

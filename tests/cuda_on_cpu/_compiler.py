@@ -82,7 +82,7 @@ def translate(source: str, name_expressions: Sequence[str] = ()) -> tuple[str, d
 
 
 class Compiler:
-    """Compiles kernels for one CuPy, and remembers which ones were asked for."""
+    """Compiles kernels for one CuPy, and remembers which ones it got."""
 
     def __init__(self, built: Built, record: pathlib.Path | None = None) -> None:
         self._built = built
@@ -99,11 +99,12 @@ class Compiler:
         def remember(source: str, options: tuple[str, ...], arch: Any, *args: Any, **kwargs: Any) -> Any:
             names = kwargs.get("name_expressions") or (args[3] if len(args) > 3 else None) or ()
             kernel = Kernel(source, tuple(o for o in options if not o.startswith("-I")), tuple(names))
+            module = load_or_compile(source, options, arch, *args, **kwargs)
             if kernel not in self.requested:
                 self.requested[kernel] = None
                 if self._record:
                     kernel.save(self._record)
-            return load_or_compile(source, options, arch, *args, **kwargs)
+            return module
 
         compiler._compile_with_cache_cuda = remember
         compiler._compile_using_nvrtc_no_warning = self._compile

@@ -18,6 +18,7 @@ import importlib.metadata
 import os
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
@@ -26,9 +27,6 @@ from ._compiler import Kernel
 
 # Turing, Ampere, Hopper, Blackwell. CUDA 13 has given up everything older.
 ARCHITECTURES = ("75", "80", "90", "120")
-
-# Nearly all of a compilation is reading CuPy's headers, which are the same every time: they are kept precompiled.
-FASTER = "-pch"
 
 
 def available() -> bool:
@@ -40,17 +38,21 @@ def available() -> bool:
     return True
 
 
-def compile_kernel(kernel: Kernel, architecture: str) -> str | None:
-    """Compiles one kernel to a cubin with the options that CuPy would give; the error message if that fails."""
+def compile_kernel(kernel: Kernel, architecture: str, scratch: str) -> str | None:
+    """Compiles one kernel to a cubin with the options that CuPy would give; the error message if that fails.
+
+    Nearly all of the work is reading CuPy's headers, so NVRTC keeps them in the directory `scratch`, precompiled.
+    """
     from cupy.cuda import compiler
 
     include = [f"-I{path}" for path in _build.include_directories()]
     added = ("-ftz=true", "--device-as-default-execution-space", f"-arch=sm_{architecture}")
+    faster = ("-pch", f"-pch-dir={scratch}", "-pch-messages=false")
     program = compiler._NVRTCProgram(
         kernel.source, "kernel.cu", name_expressions=kernel.name_expressions or None, method="cubin"
     )
     try:
-        binary, _ = program.compile((*include, *kernel.options, *added, FASTER))
+        binary, _ = program.compile((*include, *kernel.options, *added, *faster))
     except compiler.CompileException as error:
         return str(error)
     return None if binary.startswith(b"\x7fELF") else "the result is not a cubin"
@@ -67,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not files:
         print(f'no kernels in {chosen.directory}: nox -s "tests(cupy)" puts them there')
         return 1
-    jobs = [(file, architecture) for file in files for architecture in architectures]
+    jobs = [(file, architecture) for architecture in architectures for file in files]  # headers are kept for each
     start = time.perf_counter()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = list(pool.map(lambda job: compile_kernel(Kernel.load(job[0]), job[1]), jobs))
+    with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        errors = list(pool.map(lambda job: compile_kernel(Kernel.load(job[0]), job[1], scratch), jobs))
     failed = [(job, error) for job, error in zip(jobs, errors, strict=True) if error]
     for (file, architecture), error in failed:
         print(f"{file} for sm_{architecture}:\n{error}\n")

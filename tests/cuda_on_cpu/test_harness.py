@@ -37,6 +37,8 @@ def reason_to_skip() -> str | None:
         return None
     if importlib.util.find_spec("cupy") is None:
         return "cupy is not installed"
+    if cuda_on_cpu.real_gpu():
+        return "there is a real GPU here, so the CUDA-on-CPU harness has no place"
     if os.environ.get("AGRAD_CUDA_ON_CPU") != "1":
         return "the CUDA-on-CPU harness is not active: pytest --device cuda activates it"
     if "cupy" in sys.modules:
@@ -88,9 +90,9 @@ def check(cp: Any, function: Callable[..., Any], *arrays: np.ndarray[Any, Any], 
 # ---- values ----
 
 
-def test_there_is_one_device(cp: Any) -> None:
+def test_there_are_the_devices_asked_for(cp: Any) -> None:
     assert cp.is_available()
-    assert cp.cuda.runtime.getDeviceCount() == 1
+    assert cp.cuda.runtime.getDeviceCount() == cuda_on_cpu._require_active().devices
     assert cp.cuda.runtime.getDeviceProperties(0)["name"] == b"CUDA on CPU 0"
 
 
@@ -341,6 +343,7 @@ def test_error_of_the_kernel_compiler(cp: Any) -> None:
     kernel = cp.ElementwiseKernel("T x", "T y", "y = no_such_function(x)", "wrong")
     with pytest.raises(cp.cuda.compiler.CompileException, match="no_such_function"):
         kernel(cp.ones(3))
+    assert not any("no_such_function" in kernel.source for kernel in cuda_on_cpu.compiled_kernels())
 
 
 # ---- what is counted ----
