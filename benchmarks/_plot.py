@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks._report import Report, Table
 
-WIDTH, HEIGHT = 8.0, 3.6
+WIDTH, HEIGHT = 8.0, 4.0
 
 
 def draw(tables: list[Table], file: Path) -> None:
@@ -15,7 +15,7 @@ def draw(tables: list[Table], file: Path) -> None:
     figure = Figure(figsize=(WIDTH, HEIGHT * len(tables)), layout="constrained")
     grid = figure.subplots(len(tables), squeeze=False)
     for axes, table in zip(grid[:, 0], tables, strict=True):
-        axes.set_title(f"{table[0].workload}: {table[0].title}", fontsize="medium")
+        axes.set_title(_title(table[0]), fontsize="medium")
         if table[0].sweep:
             _lines(axes, table)
         else:
@@ -36,7 +36,7 @@ def _bars(axes: Any, report: Report) -> None:
     axes.bar_label(axes.barh(labels, heights), fmt="%.3g", padding=3)
     axes.invert_yaxis()
     axes.margins(x=0.1)
-    axes.set_xlabel(f"{report.quantity.name}, {_settings(report)}" + (f", {report.label(base)} = 1" if base else ""))
+    axes.set_xlabel(report.quantity.name + (f", {report.label(base)} = 1" if base else ""))
 
 
 def _lines(axes: Any, columns: Table) -> None:
@@ -50,10 +50,10 @@ def _lines(axes: Any, columns: Table) -> None:
         ]
         if points:
             axes.plot(*zip(*points, strict=True), marker="o", label=row.label)
-    axes.set(xscale="log", yscale="log", xlabel=f"{first.sweep}, {_settings(first)}", ylabel=first.quantity.name)
+    axes.set(xscale="log", yscale="log", xlabel=first.sweep, ylabel=first.quantity.name)
     axes.legend(fontsize="small")
 
 
-def _settings(report: Report) -> str:
-    unsaid = (report.sweep, "rounds")
-    return ", ".join(f"{name} {value}" for name, value in report.settings.items() if name not in unsaid)
+def _title(report: Report) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items() if name != report.sweep)
+    return f"{report.workload}: {report.title}\n{settings}"

@@ -85,7 +85,7 @@ SCALAR = Workload(
         Peer("agrad-tensor", "agrad Tensor", "agrad", "benchmarks.peers.agrad:TensorTraining"),
     ),
     problems=_problems,
-    rounds=5,
+    rounds=3,
     add_options=_add_options,
     sweep="hidden neurons",
 )
