@@ -34,9 +34,9 @@ class CupyBackend(Backend):
 
     def library(self, native: Any) -> Namespace:
         """CuPy's namespace as array-api-compat completes it."""
-        import array_api_compat.cupy as compat
+        from ._library import LIBRARY
 
-        return compat
+        return LIBRARY
 
     def devices(self) -> dict[str, Any]:
         """The GPUs by number; "cuda" is the first one."""

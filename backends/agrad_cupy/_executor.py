@@ -188,7 +188,7 @@ class _Writer:
         for kernel in Writer(self.layout, self.stored, self.grouping.base_and_axes).kernels(
             groups, f"step{len(self.sources)}"
         ):
-            texts = [self.readable(x) for x in kernel.given] + [self.text[x] for x in kernel.numbers]
+            texts = [self.readable(x) for x in kernel.given] + [self.value(x) for x in kernel.numbers]
             texts += [self.place(x) for x in kernel.stored]
             self.sources.append(kernel.source())
             self.preambles |= kernel.preambles
