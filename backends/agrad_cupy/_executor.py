@@ -45,8 +45,8 @@ def execute(plan: Any) -> Body:
 
 
 @lru_cache(maxsize=256)
-def _module(source: str) -> Any:
-    """The kernels of a program. Products and sums are rounded one after the other, as where each is a kernel."""
+def _module(source: str, device: int) -> Any:
+    """The kernels of a program on a GPU. Products and sums are rounded one after the other, as where each is a kernel."""
     return cupy.RawModule(code=source, options=("--fmad=false",))
 
 
@@ -167,6 +167,7 @@ class _Writer:
         for var in self.ending.pop(i, ()):
             if var in self.slots:
                 self.free.append(self.slots.pop(var))
+                continue
             if var in self.dense:
                 names.append(self.dense[var])
             if var.dtype is not None and var not in self.outputs and self.text.get(var) == _name(var):
@@ -225,7 +226,7 @@ class _Writer:
         if not self.sources:
             return ""
         source = "\n".join([PRELUDE, *filter(None, self.preambles), *self.sources])
-        module = _module(source)
+        module = _module(source, cupy.cuda.runtime.getDevice())
         self.names |= {f"_{name}": module.get_function(name) for name in self.launched}
         return source
 
