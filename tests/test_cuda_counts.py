@@ -151,3 +151,34 @@ def test_a_loss_is_downloaded_when_somebody_looks(on_harness: str) -> None:
     with cuda_on_cpu.counting() as counted:
         loss.item()
     assert counted.device_to_host == 1
+
+
+def _pull(function: Callable[..., Tensor], *arguments: Tensor) -> None:
+    y, pullback = ag.vjp(function, *arguments)
+    pullback(ag.ones_like(y))
+
+
+FUNCTIONS: dict[str, tuple[Callable[..., Tensor], str]] = {
+    "abs": (ag.abs, "float64"),
+    "abs of complex numbers": (ag.abs, "complex128"),
+    "sign": (ag.sign, "float64"),
+    "sign of complex numbers": (ag.sign, "complex128"),
+    "copysign": (lambda x: ag.copysign(x, x + 1), "float64"),
+    "masks": (lambda x: ag.where(x > 0, x, x * 2), "float64"),
+    "extrema": (lambda x: ag.max(ag.maximum(x, 0.5), axis=0), "float64"),
+    "power": (lambda x: x**x, "float64"),
+    "sorting": (lambda x: ag.sort(x, axis=0), "float64"),
+    "inverse": (ag.linalg.inv, "float64"),
+    "erfinv": (lambda x: ag.special.erfinv(x / 10), "float64"),
+    "i0e": (ag.special.i0e, "float64"),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_and_their_gradients_wait_for_nothing(name: str, on_harness: str) -> None:
+    function, dtype = FUNCTIONS[name]
+    x = Tensor([[1.0, -2.0], [0.0, 0.5]], device=on_harness, dtype=dtype)
+    _pull(function, x)
+    with cuda_on_cpu.counting() as counted:
+        _pull(function, x)
+    assert (counted.synchronizations, counted.host_to_device, counted.device_to_host) == (0, 0, 0)

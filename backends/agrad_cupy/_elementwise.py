@@ -105,6 +105,8 @@ def code_of(op: Any) -> Code | None:
         return Code((np.dtype(bool), made, made), made, "out0 = in0 ? in1 : in2")
     if op.name == "sign" and made.kind == "f":
         return Code((made,), made, "out0 = in0 > 0 ? in0_type(1) : in0 < 0 ? in0_type(-1) : in0 - in0")
+    if op.name == "sign" and made.kind == "c":
+        return Code((made,), made, "const auto size = abs(in0); out0 = size == 0 ? in0_type(0) : in0 / size")
     return _of_ufunc(op, made)
 
 

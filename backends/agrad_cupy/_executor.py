@@ -45,8 +45,8 @@ def execute(plan: Any) -> Body:
 
 
 @lru_cache(maxsize=256)
-def _module(source: str) -> Any:
-    """The kernels of a program. Products and sums are rounded one after the other, as where each is a kernel."""
+def _module(source: str, device: int) -> Any:
+    """The kernels of a program on a GPU. Products and sums are rounded one after the other, as where each is a kernel."""
     return cupy.RawModule(code=source, options=("--fmad=false",))
 
 
@@ -73,7 +73,9 @@ class _Writer:
         self.made = {part.out for part in grouping.parts if part.home is not part or _is_product(part.op)}
         """What is made here, in C order."""
         self.last: dict[Any, int] = {}
-        """The number of the batch that uses a value last."""
+        """The number of the batch that uses a value last,"""
+        self.ending: dict[int, list[Any]] = {}
+        """and the values by that number."""
         self.stored: set[Any] = set(self.outputs)
         """The results of kernels that are needed in memory."""
         self.loose: set[Any] = set(self.outputs)
@@ -114,11 +116,13 @@ class _Writer:
                         self.loose.add(source)
                 elif not _is_product(part.op):
                     self.loose.update(part.op.uses())
+        for var, i in self.last.items():
+            self.ending.setdefault(i, []).append(var)
 
     def body(self) -> Body:
         for i, batch in enumerate(self.batches):
             if isinstance(batch[0], Group):
-                self.kernels(batch)
+                self.kernels(i, batch)
             else:
                 self.alone(batch[0].op)
             self.let_go(i)
@@ -159,11 +163,13 @@ class _Writer:
 
     def let_go(self, i: int) -> None:
         """Free the memory of what batch `i` used last."""
-        for var in [var for var in self.slots if self.last.get(var, i) <= i]:
-            self.free.append(self.slots.pop(var))
-        done = [var for var, last in self.last.items() if last == i]
-        names = [self.dense[var] for var in done if var in self.dense]
-        for var in done:
+        names = []
+        for var in self.ending.pop(i, ()):
+            if var in self.slots:
+                self.free.append(self.slots.pop(var))
+                continue
+            if var in self.dense:
+                names.append(self.dense[var])
             if var.dtype is not None and var not in self.outputs and self.text.get(var) == _name(var):
                 names.append(_name(var))
         if names:
@@ -183,13 +189,14 @@ class _Writer:
 
     # Kernels ---------------------------------------------------------------------------------------------------------
 
-    def kernels(self, groups: list[Group]) -> None:
-        """Launch groups at once."""
+    def kernels(self, i: int, groups: list[Group]) -> None:
+        """Launch groups, the i-th batch, at once."""
         for kernel in Writer(self.layout, self.stored, self.grouping.base_and_axes).kernels(
             groups, f"step{len(self.sources)}"
         ):
-            texts = [self.readable(x) for x in kernel.given] + [self.text[x] for x in kernel.numbers]
+            texts = [self.readable(x) for x in kernel.given] + [self.value(x) for x in kernel.numbers]
             texts += [self.place(x) for x in kernel.stored]
+            self.ending.setdefault(i, []).extend(x for x in kernel.stored if isinstance(x, Piece))
             self.sources.append(kernel.source())
             self.preambles |= kernel.preambles
             if kernel.reduces:
@@ -219,7 +226,7 @@ class _Writer:
         if not self.sources:
             return ""
         source = "\n".join([PRELUDE, *filter(None, self.preambles), *self.sources])
-        module = _module(source)
+        module = _module(source, cupy.cuda.runtime.getDevice())
         self.names |= {f"_{name}": module.get_function(name) for name in self.launched}
         return source
 

@@ -1,8 +1,9 @@
 """The CUDA C++ of groups of operations.
 
-Every block has 256 threads. A thread has one element of the space; or, where there are reductions, one row of it if
-rows are short, and else a block has a row, or a piece of it where rows are few and long: then a second kernel puts the
-pieces together, in a fixed order. Shapes and strides are part of the source.
+Every block has 256 threads. A thread has one element of the space. Where there are reductions it has one row of it if
+rows are short, or if they lie side by side in memory as the columns of a matrix do; and else a block has a row. Where
+rows are few and long they are cut into pieces, and a second kernel puts the pieces together, in a fixed order. Shapes and
+strides are part of the source.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ SHORT = 32
 LONG = 1 << 13
 """Elements of a row that is cut into pieces, where there are fewer rows than:"""
 FEW = 512
+SPREAD = 1 << 16
+"""So many threads are wanted where each has a row, or a piece of one, of a larger space."""
 PIECES = 256
 """The most pieces of one row."""
 
@@ -188,14 +191,19 @@ class _Body:
         self.rows = prod(group.space[i] for i in group.kept)
         self.length = prod(group.space[i] for i in group.reduced)
         self.is_short = bool(group.reduced) and self.length <= SHORT
-        self.is_long = self.length > LONG and self.rows < FEW
-        self.size = ceil(self.length / min(PIECES, ceil(self.length / (8 * THREADS))))
+        """Whether a thread has a row, or a piece of one, for itself."""
+        cuts = 1
+        if prod(group.space) > SPREAD and self.length > SHORT and self._is_by_column():
+            self.is_short, cuts = True, ceil(SPREAD / self.rows)
+        elif self.length > LONG and self.rows < FEW:
+            cuts = min(PIECES, ceil(self.length / (8 * THREADS)))
+        self.size = ceil(self.length / min(cuts, ceil(self.length / SHORT)))
         """Elements of a piece of a row,"""
         self.cuts = ceil(self.length / self.size)
         """and how many pieces it is cut into."""
+        self.is_long = self.cuts > 1
         self.pieces: list[Piece] = []
-        each = THREADS if self.is_short or not group.reduced else 1
-        self.blocks = ceil(self.rows * self.cuts / each) if self.is_long else ceil(self.rows / each)
+        self.blocks = ceil(self.rows * self.cuts / (THREADS if self.is_short or not group.reduced else 1))
         self.known: dict[Any, str] = {}
         self.count = 0
         self.index = "int" if self._extent() < 2**30 else "long long"
@@ -204,6 +212,18 @@ class _Body:
         """What counts the elements of the space: a variable, and the axes that it runs over."""
         if group.reduced:
             self.runs = [("i", group.kept), ("j", group.reduced)]
+
+    def _is_by_column(self) -> bool:
+        """Whether neighbours in memory are of different rows, so that neighbouring threads should be so, too."""
+        for part in self.parts.values():
+            for x, axes in operand_axes(part, self.group):
+                if is_array(x) and self.writer.base(x, axes)[0] not in self.parts:
+                    base, axes = self.writer.base(x, axes)
+                    steps = {axis: abs(step) for axis, step in zip(axes, self.writer.layout(base).strides, strict=True)}
+                    steps = {axis: step for axis, step in steps.items() if axis is not None and axis >= 0 and step}
+                    if not set(steps).isdisjoint(self.group.reduced):
+                        return min(steps, key=steps.__getitem__) not in self.group.reduced
+        return False
 
     def _extent(self) -> int:
         """The largest index of any array."""
@@ -254,6 +274,7 @@ class _Body:
 
     def joined(self, pieces: list[Piece]) -> list[str]:
         """The second of two kernels: the pieces of each row put together."""
+        self.is_short = False
         reductions = [part for part in self.parts.values() if part.kind == "reduce"]
         lines = [f"const {self.index} i = block;"]
         loop = []
@@ -266,30 +287,35 @@ class _Body:
         return lines + self._finish(reductions)
 
     def _begin(self) -> list[str]:
-        if self.is_short:
-            wide = self.wide
-            return [f"const {self.index} i = {wide}block * {THREADS} + threadIdx.x;", f"if (i >= {self.rows}) return;"]
-        if self.is_long:
-            return [f"const {self.index} i = block / {self.cuts};", f"const int piece = block % {self.cuts};"]
-        return [f"const {self.index} i = block;"]
+        index, thread = self.index, f"{self.wide}block * {THREADS} + threadIdx.x"
+        if not self.is_short:
+            piece = [f"const {index} piece = block % {self.cuts};"] if self.is_long else []
+            return [f"const {index} i = block{f' / {self.cuts}' if self.is_long else ''};", *piece]
+        if not self.is_long:
+            return [f"const {index} i = {thread};", f"if (i >= {self.rows}) return;"]
+        return [
+            f"const {index} thread = {thread};",
+            f"if (thread >= {self.rows * self.cuts}) return;",
+            f"const {index} i = thread % {self.rows};",
+            f"const {index} piece = thread / {self.rows};",
+        ]
 
     def _bounds(self) -> tuple[str, str, str]:
         """Where the loop over a row begins and ends, and its step."""
-        if self.is_short:
-            return "0", str(self.length), "1"
-        if not self.is_long:
-            return "threadIdx.x", str(self.length), str(THREADS)
-        first = f"({self.index})piece * {self.size}"
-        stop = f"min(({self.index}){self.length}, {first} + {self.size})"
-        return f"{first} + threadIdx.x", stop, str(THREADS)
+        start, stop = "0", str(self.length)
+        if self.is_long:
+            start, stop = f"piece * {self.size}", f"min(({self.index}){self.length}, (piece + 1) * {self.size})"
+        return (start, stop, "1") if self.is_short else (f"{start} + threadIdx.x", stop, str(THREADS))
 
     def _keep(self, lines: list[str], reductions: list[Part]) -> list[str]:
         """Store what a piece gives."""
         for n, part in enumerate(reductions):
             piece = Piece(part.out.value.dtype, (self.rows, self.cuts))
             self.pieces.append(piece)
-            lines.append(f"sum{n} = over_block(sum{n}, {_COMBINE[part.op.name]}());")
-            lines.append(f"if (threadIdx.x == 0) {self.kernel.result(piece)}[block] = sum{n};")
+            if not self.is_short:
+                lines.append(f"sum{n} = over_block(sum{n}, {_COMBINE[part.op.name]}());")
+            condition = "" if self.is_short else "if (threadIdx.x == 0) "
+            lines.append(f"{condition}{self.kernel.result(piece)}[i * {self.cuts} + piece] = sum{n};")
         return lines
 
     def _finish(self, reductions: list[Part]) -> list[str]:
@@ -382,10 +408,9 @@ class _Body:
         axes = self.group.axes[part.out]
         place = f"{self.kernel.result(part.out)}[{self.place(self.writer.layout(part.out), axes)}]"
         condition = []
-        if guard and not self.is_short:
-            condition.append("threadIdx.x == 0")
-            if self.is_long:
-                condition.append("piece == 0")
+        if guard:
+            condition += [] if self.is_short else ["threadIdx.x == 0"]
+            condition += ["piece == 0"] if self.is_long else []
         runs = self.runs if not self.group.reduced or self.runs_over(part) else self.runs[:1]
         for name, over in runs:
             missing = [axis for axis in over if axis not in axes]
