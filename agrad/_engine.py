@@ -63,8 +63,9 @@ def sweep(
     the pass is itself recorded: Tensors instead of arrays. With `stop` the pass ends at the wanted nodes.
     """
     if switching and not isinstance(lift, _Visiting):
-        with visiting() as visit:
-            return sweep(order, seed, wanted, skip, _Visiting(visit, lift), stop)
+        with visiting() as enter:
+            return sweep(order, seed, wanted, skip, _Visiting(enter, lift), stop)
+    visit = lift.visit if isinstance(lift, _Visiting) else None
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
     masks: dict[Node, Any] = {}
@@ -111,6 +112,8 @@ def sweep(
             if part.shape != parent.shape or part.dtype is not parent.dtype:
                 part, part_mask = _fit(xp, part, part_mask, parent, primitive.name)
             if parent in cotangents:
+                if visit is not None:
+                    visit(parent.device)
                 cotangents[parent] = cotangents[parent] + part
                 if masks:
                     join(masks, parent, part_mask)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+from ._errors import diagnose
 from ._modes import default_device
 from ._shapes import as_shape
 from ._tensor import Tensor, wrap
@@ -28,7 +29,10 @@ def seed(value: int | None = None) -> None:
 
 def _draw(device: str | None, dtype: Any, method: str, *args: Any) -> Tensor:
     where = default_device() if device is None else find_device(device)
-    return wrap(where.backend.draw(where, method, args, dtype), where)
+    try:
+        return wrap(where.backend.draw(where, method, args, dtype), where)
+    except MemoryError as error:
+        raise diagnose(f"random.{method}", where, (), error) from error
 
 
 def uniform(

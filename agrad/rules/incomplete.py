@@ -2,7 +2,8 @@
 
 As in `special`, a backend whose library has a function of the same name computes it by that; the code here serves all
 others. It stops when nothing changes any more, and so looks at values now and then. Sections are those of the Digital
-Library of Mathematical Functions (DLMF, https://dlmf.nist.gov). Derivatives with respect to the parameters have no closed form.
+Library of Mathematical Functions (DLMF, https://dlmf.nist.gov). Derivatives with respect to parameters have no closed
+form.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
-#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __constant__ static const
 // One copy for all blocks is enough: they run one after the other, under the execution lock.
