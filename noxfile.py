@@ -254,7 +254,7 @@ def cupy_or_harness(session: nox.Session) -> list[str]:
         session.log(f"CuPy runs on the GPU of this machine, whose driver supports CUDA {cuda}")
         with missing(session, f"pip cannot install {package} here"):
             session.install(package)
-        return []
+        return ["-n", "0"]  # in one process, since there are tests that take all the memory of the GPU
     install_harness(session)
     session.log("no GPU here: CuPy runs on the CPU, with the harness in tests/cuda_on_cpu")
     with missing(session, "no GPU here, and the harness that runs CuPy on the CPU cannot be built"):

@@ -283,6 +283,18 @@ def test_without_git_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         suite.fetch(tmp_path)
 
 
+def test_the_modules_of_cupy_are_its_own_namespace_and_agrads(device: str) -> None:
+    if not device.startswith("cuda"):
+        pytest.skip("needs CuPy, on a GPU or on the harness")
+    from tests.conformance import agrad_on_cupy, cupy_itself
+
+    x = agrad_on_cupy.zeros(2)
+    assert x.device == "cuda:0"
+    assert type(x.value) is type(cupy_itself.zeros(2)) is cupy_itself.ndarray
+    assert cupy_itself.__array_namespace_info__().capabilities()["boolean indexing"]
+    assert not hasattr(cupy_itself, "no_such_function") and not hasattr(agrad_on_cupy, "no_such_function")
+
+
 def test_the_module_over_strict_is_the_namespace_of_its_second_device() -> None:
     pytest.importorskip("array_api_strict")
     from tests.conformance import agrad_on_strict

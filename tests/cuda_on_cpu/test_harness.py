@@ -637,6 +637,26 @@ except RuntimeError as error:
     assert run_python(code).strip() == "tests.cuda_on_cpu.activate() has to be called before cupy is imported"
 
 
+def test_stock_cupy_without_a_driver(cp: Any) -> None:
+    """Not on the harness: what agrad says where CuPy is installed, and nothing else."""
+    code = """
+import sys
+import agrad as ag
+print(ag.zeros(3).tolist(), "cupy" in sys.modules)
+print(ag.devices()["cuda"])
+import cupy
+print(cupy.__version__)
+try:
+    ag.zeros(3, device="cuda")
+except ag.BackendUnavailableError as error:
+    print(error)
+"""
+    host, listed, version, error = run_python(code).splitlines()
+    assert host == "[0.0, 0.0, 0.0] False"
+    assert listed.startswith(f"CuPy {version} found no usable CUDA driver: cudaErrorInsufficientDriver: ")
+    assert error == f"device 'cuda' can't be used: {listed}"
+
+
 def test_several_devices(cp: Any) -> None:
     code = """
 import tests.cuda_on_cpu
