@@ -84,7 +84,7 @@ class Elsewhere(Weighed):
             raise Unavailable("not seen by tracemalloc")
         if scale is Resident and not CLEAR_REFS.exists():
             raise Unavailable("measured on Linux only")
-        peer.enter(problem.miniature())  # raises Unavailable before a process is started for nothing
+        peer.enter(problem)  # raises Unavailable here rather than in the child
         self.order = pickle.dumps((peer, problem, scale))
 
     def reset(self) -> None:

@@ -55,5 +55,6 @@ def _lines(axes: Any, columns: Table) -> None:
 
 
 def _title(report: Report) -> str:
-    settings = ", ".join(f"{name} {value}" for name, value in report.settings.items() if name != report.sweep)
+    told = {name: value for name, value in report.settings.items() if name != report.sweep and "round" not in name}
+    settings = ", ".join(f"{name} {value}" for name, value in told.items())
     return f"{report.workload}: {report.title}\n{settings}"
