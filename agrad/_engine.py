@@ -21,109 +21,160 @@ from .backend import switching, visiting
 Lift = Callable[[Node], tuple[Namespace, Any, tuple[Callable[..., Array], ...]]]
 
 
-def topological(root: Node) -> list[Node]:
-    """The nodes of the graph of `root`, children before parents, which were made before them."""
+def topological(root: Node) -> tuple[list[Node], list[Node]]:
+    """The graph of `root`: its nodes, children before parents, which were made before them; and apart its leaves.
+
+    A root that is itself a leaf is in both.
+    """
+    if root.primitive.stale:
+        raise GraphError(root.primitive.stale)
+    order = [root]
+    leaves = [root] if root.a is None else []
     found = {root}
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node.primitive.stale:
-            raise GraphError(node.primitive.stale)
+    for node in order:  # which grows
         a = node.a
         for parent in a if type(a) is tuple else (a, node.b):
             if type(parent) is Node and parent not in found:
                 found.add(parent)
-                stack.append(parent)
-    return sorted(found, key=_number, reverse=True)
+                if parent.a is not None:
+                    order.append(parent)
+                elif parent.primitive.stale:
+                    raise GraphError(parent.primitive.stale)
+                else:
+                    leaves.append(parent)
+    order.sort(key=_number, reverse=True)
+    return order, leaves
 
 
 _number = attrgetter("number")
 
 
-def needless(order: list[Node], wanted: Collection[Node]) -> set[Node]:
-    """The nodes of `order` through which no wanted node is reached: their gradients are not computed."""
-    useful: set[Node] = set()
+def useful(order: list[Node], wanted: Collection[Node]) -> set[Node]:
+    """The wanted nodes and those of `order` through which one is reached; the others need no gradient."""
+    found = set(wanted)
     for node in reversed(order):
-        if node in wanted or any(parent in useful for parent in node.parents()):
-            useful.add(node)
-    return {node for node in order if node not in useful}
+        if node not in found and any(parent in found for parent in node.parents()):
+            found.add(node)
+    return found
 
 
 def sweep(
     order: list[Node],
     seed: Array,
-    wanted: Collection[Node],
-    skip: set[Node] | None = None,
+    wanted: Collection[Node] | None = None,
+    through: set[Node] | None = None,
     lift: Lift | None = None,
     stop: bool = False,
 ) -> dict[Node, Array]:
     """Carry the cotangent `seed` of `order[0]` backwards, and give those of the `wanted` nodes.
 
-    Nodes in `skip` get none. `lift` gives the namespace and the node as the rules are to see them, and the rules, where
-    the pass is itself recorded: Tensors instead of arrays. With `stop` the pass ends at the wanted nodes.
+    By default these are the nodes whose handle somebody holds. Only nodes in `through` get a cotangent, if that is
+    given; it has to be where not all leaves are wanted. `lift` gives the namespace and the node as the rules are to see
+    them, and the rules, where the pass is itself recorded: Tensors instead of arrays. With `stop` the pass ends at the
+    wanted nodes.
     """
     if switching and not isinstance(lift, _Visiting):
         with visiting() as enter:
-            return sweep(order, seed, wanted, skip, _Visiting(enter, lift), stop)
+            return sweep(order, seed, wanted, through, _Visiting(enter, lift), stop)
     visit = lift.visit if isinstance(lift, _Visiting) else None
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
-    masks: dict[Node, Any] = {}
-    owned: dict[Node, Array] = {}  # cotangents that only this pass has, and may write to
+    take = cotangents.pop
+    special: _Special | None = None
     for node in order:
-        g = cotangents.pop(node, None)
+        g = take(node, None)
         if g is None:
             continue
-        if node in wanted:
+        if node.handle() is not None if wanted is None else node in wanted:
             finished[node] = g
             if stop:
                 continue
         primitive = node.primitive
-        arity = primitive.arity
-        if not arity:
-            continue
         if lift is None:
             device = node.device
-            xp, seen, backward = device.xp, node, device.backward[primitive]
+            xp, seen, rules = device.xp, node, device.backward[primitive]
         else:
-            xp, seen, backward = lift(node)
+            xp, seen, rules = lift(node)
+        if special is not None or not primitive.direct:
+            special = special or _Special(cotangents, finished, through, visit)
+            special.carry(xp, g, node, seen, rules)
+            continue
+        a, b = node.a, node.b  # one after the other: a loop over both would take half as long again
+        if type(a) is Node and (through is None or a in through):
+            part = rules[0](xp, g, seen, 0)
+            if part.shape != a.shape or part.dtype is not a.dtype:
+                part, _ = _fit(xp, part, None, a, primitive.name)
+            if a in cotangents:
+                if visit is not None:
+                    visit(a.device)
+                part = cotangents[a] + part
+            cotangents[a] = part
+        if type(b) is Node and (through is None or b in through):
+            part = rules[1](xp, g, seen, 1)
+            if part.shape != b.shape or part.dtype is not b.dtype:
+                part, _ = _fit(xp, part, None, b, primitive.name)
+            cotangents[b] = cotangents[b] + part if b in cotangents else part
+    finished.update(cotangents)  # what is left is that of the leaves
+    return finished
+
+
+class _Special:
+    """The rest of a pass that came to a node that is not `direct`: with masks, and parts of a few elements.
+
+    From there on every node goes this way, so that a graph of plain operations knows nothing of it.
+    """
+
+    __slots__ = ("cotangents", "finished", "masks", "owned", "through", "visit")
+
+    def __init__(
+        self,
+        cotangents: dict[Node, Array],
+        finished: dict[Node, Array],
+        through: set[Node] | None,
+        visit: Callable[[Any], None] | None,
+    ) -> None:
+        self.cotangents, self.finished, self.through, self.visit = cotangents, finished, through, visit
+        self.masks: dict[Node, Any] = {}
+        self.owned: dict[Node, Array] = {}  # cotangents that only this pass has, and may write to
+
+    def carry(self, xp: Namespace, g: Any, node: Node, seen: Any, rules: tuple[Callable[..., Array], ...]) -> None:
+        """Carry the cotangent `g` of `node` to its parents."""
+        primitive, cotangents, masks, owned = node.primitive, self.cotangents, self.masks, self.owned
         mask = started(masks.pop(node, None)) if masks else None
+        in_place = seen is node and node.device.backend.in_place
         a = node.a
-        i = -1
-        for parent in a if type(a) is tuple else (a, node.b):
-            i += 1
-            if type(parent) is not Node or (skip and parent in skip):
+        for i, parent in enumerate(a if type(a) is tuple else (a, node.b)):
+            if type(parent) is not Node or (self.through is not None and parent not in self.through):
                 continue
             part_mask = None
             if mask is None and primitive.ordinary:
-                part = backward[i if arity < 3 else 0](xp, g, seen, i)
+                part = rules[i if primitive.arity < 3 else 0](xp, g, seen, i)
             elif primitive.joint:
                 if type(g) is not list:
-                    g = backward[0](xp, g, seen, i)
+                    g = rules[0](xp, g, seen, i)
                 part = g[i]
             else:
-                in_place = seen is node and node.device.backend.in_place
                 if in_place and added(g, mask, node, parent, cotangents, masks, owned):
                     continue
-                spare = in_place and node not in wanted and is_owned(owned, node, g)
+                spare = in_place and node not in self.finished and is_owned(owned, node, g)
                 part, part_mask = part_and_mask(xp, g, mask, node, parent, seen, i, spare)
-                if in_place and primitive.index and i == arity - 1:
+                if in_place and primitive.index and i == primitive.arity - 1:
                     owned[parent] = part
             if part.shape != parent.shape or part.dtype is not parent.dtype:
                 part, part_mask = _fit(xp, part, part_mask, parent, primitive.name)
-            if parent in cotangents:
-                if visit is not None:
-                    visit(parent.device)
-                cotangents[parent] = cotangents[parent] + part
-                if masks:
-                    join(masks, parent, part_mask)
-                if owned and parent.shape and owned.get(parent) is part:
-                    owned[parent] = cotangents[parent]
-            else:
+            before = cotangents.get(parent)
+            if before is None:
                 cotangents[parent] = part
                 if part_mask is not None:
                     masks[parent] = part_mask
-    return finished
+            else:
+                if self.visit is not None:
+                    self.visit(parent.device)
+                cotangents[parent] = total = before + part
+                if masks:
+                    join(masks, parent, part_mask)
+                if owned and parent.shape and owned.get(parent) is part:
+                    owned[parent] = total
 
 
 class _Visiting:

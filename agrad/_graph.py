@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from itertools import count
 from typing import Any, NamedTuple
-from weakref import ReferenceType
 
 from ._errors import COMPILED as COMPILED_TEXT
 from ._errors import PARAMETERS_UPDATED, VALUE_REPLACED
@@ -76,7 +75,7 @@ class Primitive:
     """
 
     __slots__ = (
-        *("_backward", "arguments", "arity", "declared", "forward", "index", "joint", "keep"),
+        *("_backward", "arguments", "arity", "declared", "direct", "forward", "index", "joint", "keep"),
         *("mask", "masks_taken", "name", "ordinary", "rules", "stale"),
     )
 
@@ -99,8 +98,9 @@ class Primitive:
         self.masks_taken = masks_taken
         self.index = index
         self.joint = joint
-        # Where no mask is in play, an ordinary rule is just called.
+        # Where no mask is in play, an ordinary rule is just called; a direct one is that of one or two arguments.
         self.ordinary = masks_taken is None and index is None and not joint
+        self.direct = self.ordinary and not variadic
         self.stale = stale
         self.arguments = arguments = tuple(rules)
         self.arity = 3 if variadic else len(rules)
@@ -191,7 +191,8 @@ class Node:
     shape: Shape
     dtype: Any
     device: Any
-    handle: ReferenceType[Any] | None
+    handle: Callable[[], Any]
+    """A weak reference to the Tensor whose node this is; `nobody` where there is none."""
     held: Any
     """Strong references to the arguments' handles, set by `keep_graph()` alone."""
 
@@ -209,8 +210,12 @@ class Node:
 next_number = count().__next__
 
 
+def nobody() -> None:
+    """Stands for the weak reference to a handle where there is none."""
+
+
 class Tape:
-    """The nodes of one backward pass, children before parents: what an update has to let go of.
+    """The nodes of one backward pass, children before parents, without the leaves: what an update has to let go of.
 
     The root's handle holds it, the leaves' handles have weak references to it, so it lives no longer than the graph.
     """
@@ -222,24 +227,21 @@ class Tape:
         self.leaves = leaves
 
     def release(self, handles: set[Any]) -> None:
-        """Cut what is downstream of the leaves of `handles`, which were updated.
+        """Cut what is downstream of the leaves of `handles`, which were updated, and to all of which this pass wrote.
 
         Trunks that those do not feed stay whole, so another head on them can still run its backward pass.
         """
-        changed = {leaf for leaf in self.leaves if leaf.handle is not None and leaf.handle() in handles}
-        if len(changed) == len(self.leaves):  # everything is downstream of them
-            for node in self.nodes:
-                if node.primitive is not LEAF:
-                    node.cut(RELEASED)
-            self.nodes = []
+        if len(handles) == len(self.leaves):  # everything is downstream of them
+            nodes, self.nodes = self.nodes, []
+            for node in nodes:
+                node.primitive = RELEASED
+                node.a = node.b = node.k1 = node.k2 = node.ky = node.params = node.held = None
             return
+        changed = {leaf for leaf in self.leaves if leaf.handle() in handles}
         for node in reversed(self.nodes):
-            a = node.a
-            for parent in a if type(a) is tuple else (a, node.b):
-                if type(parent) is Node and parent in changed:
-                    changed.add(node)
-                    node.cut(RELEASED)
-                    break
+            if any(parent in changed for parent in node.parents()):
+                changed.add(node)
+                node.cut(RELEASED)
         self.nodes = [node for node in self.nodes if node not in changed]
 
 

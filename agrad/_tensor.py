@@ -16,9 +16,9 @@ from weakref import ref
 
 from . import _errors
 from ._counterparts import call_counterpart
-from ._engine import needless, sweep, topological
+from ._engine import sweep, topological, useful
 from ._errors import ConversionError, DeviceError, DTypeError, GraphError, ShapeError
-from ._graph import LEAF, REPLACED, Edge, Mask, Node, Primitive, Tape, next_number
+from ._graph import LEAF, REPLACED, Edge, Mask, Node, Primitive, Tape, next_number, nobody
 from ._methods import ArrayMethods
 from ._modes import (
     KEEPING,
@@ -294,7 +294,8 @@ class Tensor(ArrayMethods):
 
         Raises:
             GraphError: this tensor depends on no differentiable leaf, or the graph is gone because parameters were
-                updated. Nothing is changed then, nor by any other error.
+                updated. Nothing is changed then, nor by an error in a rule, but that gradients which an update has used
+                may be zeros.
 
         Complex gradients point in the direction of steepest ascent, as in PyTorch: dL/dRe + i dL/dIm.
         """
@@ -310,31 +311,30 @@ class Tensor(ArrayMethods):
             )
         else:
             seed = transposed(device, self._cotangent("backward", gradient))
-        order = topological(root)
-        handles: dict[Node, Tensor] = {}
-        leaves = []
-        unseen = False
-        for node in order:
-            handle = None if node.handle is None else node.handle()
+        order, leaves = topological(root)
+        owners = []
+        for leaf in leaves:
+            handle = leaf.handle()
             if handle is not None:
-                handles[node] = handle
-            if node.primitive is LEAF:
-                leaves.append(node)
-                unseen = unseen or handle is None
+                owners.append(handle)
+                if zero_grad and handle._written is None:
+                    handle._grad = None  # an update has used it, so it need not take memory beside the new one
+        through = None
+        if len(owners) < len(leaves):
+            through = useful(order, [node for node in (*order, *leaves) if node.handle() is not None])
         try:
-            found = sweep(order, seed, handles, needless(order, handles) if unseen else None)
-            _deliver(found, handles, zero_grad)
+            _deliver(sweep(order, seed, None, through), zero_grad)
         except MemoryError as error:
             raise _errors.diagnose("backward", device, (self._value,), error) from error
-        if gradient is None and zero_grad and root in handles and root.primitive is not LEAF:
+        if root.primitive is LEAF:
+            self._written = _no_tape if zero_grad else (_no_tape, *_tapes(self._written))
+            return
+        if gradient is None and zero_grad and root.handle() is not None:
             self._grad = _ONES
-        tape = Tape(order, leaves)
+        self._written = tape = Tape(order, leaves)
         reference = ref(tape)
-        for node, handle in handles.items():
-            if node.primitive is LEAF:
-                handle._written = reference if zero_grad else (reference, *_tapes(handle._written))
-        if root.primitive is not LEAF:
-            self._written = tape
+        for handle in owners:
+            handle._written = reference if zero_grad else (reference, *_tapes(handle._written))
 
     def _cotangent(self, function: str, gradient: Any) -> Array:
         """A gradient given by the user as an array like this tensor's value."""
@@ -504,11 +504,11 @@ class Tensor(ArrayMethods):
             update([(self, result._value)])
             return
         self._value, self._node = result._value, new
-        was_leaf = old is not None and (old.primitive is LEAF or old.handle is None)
+        was_leaf = old is not None and (old.primitive is LEAF or old.handle is nobody)
         if old is not None and old is not new and old.primitive is not LEAF:
-            old.handle = None if before is None else ref(before)
+            old.handle = nobody if before is None else ref(before)
         if new is not None:  # the gradient of what was a leaf stays that of the leaf as it was made
-            new.handle = None if was_leaf else ref(self)
+            new.handle = nobody if was_leaf else ref(self)
 
     def _check_kind(self, dtype: DType) -> None:
         """Refuse to cast the result of an in-place operation to a lesser kind: values and gradients would be lost."""
@@ -841,22 +841,24 @@ def binary(primitive: Primitive, x1: Any, x2: Any, params: dict[str, Any] | None
     Gives NotImplemented where an argument is neither, so that Python can ask the other operand.
     """
     if isinstance(x1, Tensor):
-        device = x1._device
-        a, left = x1._value, x1._node
+        device, a, left = x1._device, x1._value, x1._node
         if isinstance(x2, Tensor):
+            b, right = x2._value, x2._node
             if x2._device is not device:
                 raise _errors.mixed_devices(primitive.name, device, x2._device)
-            b, right = x2._value, x2._node
         else:
-            right = None
-            b = x2 if type(x2) is float or type(x2) is int else _constant(primitive.name, x2, device)
+            b, right = x2, None
+            if type(b) is not float and type(b) is not int:
+                b = _constant(primitive.name, x2, device)
+                if b is NotImplemented:
+                    return b  # type: ignore[no-any-return]
     else:
-        device = x2._device
-        b, right = x2._value, x2._node
-        left = None
-        a = x1 if type(x1) is float or type(x1) is int else _constant(primitive.name, x1, device)
-    if a is NotImplemented or b is NotImplemented:
-        return NotImplemented  # type: ignore[no-any-return]
+        device, b, right = x2._device, x2._value, x2._node
+        a, left = x1, None
+        if type(a) is not float and type(a) is not int:
+            a = _constant(primitive.name, x1, device)
+            if a is NotImplemented:
+                return a  # type: ignore[no-any-return]
     try:
         y = device.forward[primitive](a, b, **params) if params else device.forward[primitive](a, b)
     except Exception as error:
@@ -900,25 +902,28 @@ def _record(
 ) -> None:
     """Give `result` its node: parents or constants, and what the rules of `primitive` declare that they need."""
     y = result._value
-    node = Node()
-    node.primitive = primitive
-    keep_a, keep_b, keep_y = primitive.keep[(left is not None) + 2 * (right is not None)]
+    shape = y.shape
+    result._node = node = Node()
+    if left is None:
+        node.a = a
+        keep_a, keep_b, keep_y = primitive.keep[2]
+    else:
+        node.a = left
+        keep_a, keep_b, keep_y = primitive.keep[1 if right is None else 3]
+        if type(left) is Node and left.shape == shape:
+            shape = left.shape  # one tuple for a chain of elementwise operations
+    node.b = b if right is None else right
     node.k1 = a if keep_a else None
     node.k2 = b if keep_b else None
     node.ky = y if keep_y else None
-    node.a = a if left is None else left
-    node.b = b if right is None else right
+    node.primitive = primitive
     node.params = params
-    shape = y.shape
-    if left.__class__ is Node and left.shape == shape:
-        shape = left.shape  # one tuple for a chain of elementwise operations
     node.shape = shape
     node.dtype = y.dtype
     node.device = result._device
     node.handle = ref(result)
     node.held = held
     node.number = next_number()
-    result._node = node
 
 
 def _leaf_node(handle: Tensor) -> Node:
@@ -1198,30 +1203,31 @@ def _tapes(written: Any) -> list[Any]:
     return [reference for reference in references if isinstance(reference, ref) and reference() is not None]
 
 
-def _handle(node: Node) -> Tensor | None:
-    return None if node.handle is None else node.handle()
-
-
 def transposed(device: Device, gradient: Array) -> Array:
     """A gradient as a cotangent, or back: the conjugate of complex ones (see `_engine`)."""
     return device.xp.conj(gradient) if device.kind_of(gradient.dtype) == "complex" else gradient
 
 
-def _deliver(found: dict[Node, Array], handles: dict[Node, Tensor], zero_grad: bool) -> None:
+def _deliver(found: dict[Node, Array], zero_grad: bool) -> None:
     """Give every handle its gradient; those of leaves are arrays of their own, which may be written to.
 
     All that can fail comes first, so that an error leaves every gradient as it was.
     """
     finished = []
     taken: set[int] = set()
+    dtype, conjugated = None, False
     for node, g in found.items():
-        handle = handles[node]
-        device = node.device
-        if device.kind_of(node.dtype) == "complex":
+        handle, device = node.handle(), node.device
+        if handle is None:
+            continue
+        if node.dtype is not dtype:
+            dtype = node.dtype
+            conjugated = device.kind_of(dtype) == "complex"
+        if conjugated:
             g = device.xp.conj(g)
         if not zero_grad and handle._grad is not None:
             g = device.xp.add(handle._gradient(), g)
-        elif node.primitive is LEAF:
+        elif node.a is None:  # a leaf
             g = device.xp.asarray(g, copy=True) if id(g) in taken else device.backend.owned(g)
         taken.add(id(g))
         finished.append((handle, g))
@@ -1229,23 +1235,31 @@ def _deliver(found: dict[Node, Array], handles: dict[Node, Tensor], zero_grad: b
         handle._grad = g
 
 
-def update(changes: Iterable[tuple[Tensor, Array]]) -> None:
+def update(changes: Sequence[tuple[Tensor, Array]]) -> None:
     """Rebind tensors to new values: each becomes a new leaf.
 
     The graphs whose backward pass wrote their gradients let go of what is downstream of them.
     """
-    changes = list(changes)
-    by_tape: dict[Tape, set[Tensor]] = {}
-    for handle, _ in changes:
+    _release([handle for handle, _ in changes])
+    _rebind(changes)
+
+
+def _release(handles: Sequence[Tensor]) -> None:
+    """Let the graphs whose backward pass wrote the gradients of `handles` go, downstream of these."""
+    updated: dict[Tape, set[Tensor]] = {}
+    for handle in handles:
         written = handle._written
         for reference in (written,) if type(written) is ref else _tapes(written):
             tape = reference()
-            if tape in by_tape:
-                by_tape[tape].add(handle)
+            if tape in updated:
+                updated[tape].add(handle)
             elif tape is not None:
-                by_tape[tape] = {handle}
-    for tape, handles in by_tape.items():
-        tape.release(handles)
+                updated[tape] = {handle}
+    for tape, those in updated.items():
+        tape.release(those)
+
+
+def _rebind(changes: Sequence[tuple[Tensor, Array]]) -> None:
     for handle, value in changes:
         handle._value = value
         handle._written = None
@@ -1265,23 +1279,32 @@ def move(handles: Iterable[Tensor], device: str) -> None:
 def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
     """Gradient descent on those of `parameters` that got a gradient since their last update."""
     rate = lr if type(lr) is float else _rate(function, lr)
-    changes = []
+    origin = None if type(rate) is float else device_of(rate)
+    updated = []
     for parameter in parameters:
         node = parameter._node
         if node is None:
             raise GraphError(f"{function}: a constant tensor can't be updated: {_why_constant(parameter)}")
-        if node.primitive is not LEAF:
+        if node.a is not None:
             raise GraphError(f"{function}: only leaves can be updated; this tensor was computed: use x.detach()")
         if parameter._written is not None:
-            try:
-                if parameter._device.current is None:
-                    value = parameter._value - rate * parameter._gradient()
-                else:
-                    value = parameter._device.entering(_descended)(parameter, rate)
-            except MemoryError as error:
-                raise _errors.diagnose(function, parameter._device, (parameter._value,), error) from error
-            changes.append((parameter, value if value.dtype is node.dtype else in_dtype_of(parameter, value)))
-    update(changes)
+            updated.append(parameter)
+            if parameter._grad is NOT_KEPT:
+                raise GraphError(_errors.GRADIENT_NOT_KEPT)
+            if origin is not None and origin is not parameter._device:
+                raise _errors.mixed_devices(function, parameter._device, origin)
+    _release(updated)  # first, so that the new values find the memory of the graph
+    changes = []
+    for parameter in updated:
+        try:
+            if parameter._device.current is None:
+                value = parameter._value - rate * parameter._gradient()
+            else:
+                value = parameter._device.entering(_descended)(parameter, rate)
+        except MemoryError as error:
+            raise _errors.diagnose(function, parameter._device, (parameter._value,), error) from error
+        changes.append((parameter, in_dtype_of(parameter, value)))
+    _rebind(changes)
 
 
 def _descended(parameter: Tensor, rate: Any) -> Array:
@@ -1424,7 +1447,7 @@ def _edge(handle: Tensor, node: Node, index: int, parent: Node) -> Edge:
 
 def _prev(node: Node, index: int, parent: Node) -> Tensor:
     """The handle of a parent: the one that somebody holds, or a new one around its value computed again."""
-    for handle in (_handle(parent), node.held and node.held[index]):
+    for handle in (parent.handle(), node.held and node.held[index]):
         if isinstance(handle, Tensor) and handle._node is parent:
             return handle
     kept = (node.k1 if index == 0 else node.k2) if node.primitive.arity < 3 else None
@@ -1444,7 +1467,7 @@ def _recompute(wanted: Node) -> Array:
         if node in values:
             stack.pop()
             continue
-        handle = _handle(node)
+        handle = node.handle()
         if handle is not None and handle._node is node:
             values[node] = handle._value
         elif node.ky is not None:

@@ -16,13 +16,14 @@ from .rules import network as rules
 
 def _same_shape(function: str, preds: Any, ys: Any) -> tuple[Tensor, Tensor]:
     p = preds if type(preds) is Tensor and preds._node is not None else floating(tensor(preds))
-    ys = tensor(ys, p)
+    ys = ys if type(ys) is Tensor else tensor(ys, p)
     shape = p._value.shape
     if shape != ys._value.shape:
         raise ShapeError(f"{function}: predictions of shape {p.shape} and targets of shape {ys.shape} differ")
     if 0 in shape:
         raise ShapeError(f"{function}: the mean over no elements (shape {p.shape}) is not defined")
-    if ys._device.kind_of(ys._value.dtype) not in ("real", "complex"):
+    dtype = ys._value.dtype
+    if dtype is not p._value.dtype and ys._device.kind_of(dtype) not in ("real", "complex"):
         ys = cast(ys, p.dtype)  # to the default float it would widen float32
     return p, ys
 

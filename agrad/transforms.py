@@ -14,9 +14,9 @@ from typing import Any
 from weakref import ref
 
 from . import _errors
-from ._engine import needless, sweep, topological
+from ._engine import sweep, topological, useful
 from ._errors import GraphError, ShapeError
-from ._graph import LEAF, Mask, Node, Primitive, next_number
+from ._graph import LEAF, Mask, Node, Primitive, next_number, nobody
 from ._modes import is_keeping, is_recording, no_grad, recomputing, transforming
 from ._tensor import Tensor, cast, leaf, transposed, unary, variadic, wrap
 from ._typing import Array, Namespace
@@ -475,7 +475,7 @@ def _standing_for(swaps: Sequence[tuple[Tensor, Tensor]]) -> Iterator[None]:
 
 
 def _handle_of(x: Tensor) -> Any:
-    return None if x._node is None else x._node.handle
+    return nobody if x._node is None else x._node.handle
 
 
 def _is_model(x: Any) -> bool:
@@ -563,11 +563,11 @@ class _Graph:
         self.tracked = [i for i, y in enumerate(results) if y._node is not None]
         nodes = [y._node for y in results if y._node is not None]
         self.single = len(nodes) == 1
-        self.order = topological(nodes[0] if self.single else _bundle(nodes)) if nodes else []
+        self.order, leaves = topological(nodes[0] if self.single else _bundle(nodes)) if nodes else ([], [])
         self.ours = handles if ours is None else ours
-        self.others = _others(self.order, self.ours)
+        self.others = _others(leaves, self.ours)
         self.wanted = {handle._node for handle in handles if handle._node is not None}
-        self.skip = needless(self.order, self.wanted)
+        self.through = useful(self.order, self.wanted)
 
     def outside(self, x: Tensor) -> Tensor:
         """A result as the caller gets it: a constant, unless it depends on something that the caller tracks."""
@@ -588,11 +588,11 @@ class _Graph:
             if is_recording() and (self.others or any(seed._node is not None for seed in seeds)):
                 with transforming():
                     given: list[Any] = [_conj(seed) if conjugate else seed for seed in seeds]
-                    found = sweep(self.order, given[0] if self.single else given, self.wanted, self.skip, _lift)
+                    found = sweep(self.order, given[0] if self.single else given, self.wanted, self.through, _lift)
             else:
                 given = [transposed(x._device, x._value) if conjugate else x._value for x in seeds]
                 try:
-                    found = sweep(self.order, given[0] if self.single else given, self.wanted, self.skip)
+                    found = sweep(self.order, given[0] if self.single else given, self.wanted, self.through)
                 except MemoryError as error:
                     raise _errors.diagnose("backward", seeds[0]._device, tuple(given), error) from error
         return [_delivered(found, handle, conjugate) for handle in self.handles]
@@ -603,8 +603,8 @@ def _bundle(nodes: Sequence[Node]) -> Node:
     node = Node()
     node.primitive = _BUNDLE
     node.a = tuple(nodes)
-    node.b = node.k1 = node.k2 = node.ky = node.params = node.handle = node.dtype = node.held = None
-    node.shape = ()
+    node.b = node.k1 = node.k2 = node.ky = node.params = node.dtype = node.held = None
+    node.handle, node.shape = nobody, ()
     node.device = nodes[0].device
     node.number = next_number()
     return node
@@ -621,13 +621,13 @@ def _outside(x: Any, handles: list[Tensor]) -> Any:
     """What a transformed function returned: a constant, unless it depends on something that the caller tracks."""
     if not isinstance(x, Tensor) or x._node is None:
         return x
-    return x if is_recording() and _others(topological(x._node), handles) else x.detach()
+    return x if is_recording() and _others(topological(x._node)[1], handles) else x.detach()
 
 
-def _others(order: list[Node], handles: list[Tensor]) -> bool:
+def _others(leaves: list[Node], handles: list[Tensor]) -> bool:
     """Whether a graph has leaves that are not ours: something that could be differentiated once more."""
     ours = {handle._node for handle in handles}
-    return any(node.primitive is LEAF and node not in ours for node in order)
+    return any(node not in ours for node in leaves)
 
 
 def _delivered(found: dict[Node, Any], handle: Tensor, conjugate: bool) -> Tensor:
@@ -719,7 +719,7 @@ class _Checkpoint:
         result, tracked, outside = self._first()
         self.nodes += [node for node in outside if node.primitive is not LEAF or _is_alive(node)]
         for node in self.nodes[self.inputs :]:
-            handle = None if node.handle is None else node.handle()
+            handle = node.handle()
             if handle is not None and handle._node is node:
                 now = wrap(handle._value, handle._device)
                 now._node = node
@@ -777,11 +777,10 @@ class _Checkpoint:
             )
         found: dict[Node, Any] = {}
         if nodes:
-            order = topological(_bundle(list(nodes.values())))
+            order, _ = topological(_bundle(list(nodes.values())))
             given: Any = [seeds[i] for i in nodes]
-            found = sweep(
-                order, given, set(wanted), needless(order, set(wanted)), _lift if recorded else None, stop=True
-            )
+            through = useful(order, wanted)
+            found = sweep(order, given, set(wanted), through, _lift if recorded else None, stop=True)
         if recorded:
             for node, parent in zip(ours, self.nodes, strict=False):
                 _connect(node, parent)
@@ -829,7 +828,7 @@ def _zeros(node: Node, recorded: bool) -> Any:
 
 
 def _is_alive(node: Node) -> bool:
-    return node.handle is not None and node.handle() is not None
+    return node.handle() is not None
 
 
 def _strangers(root: Node, known: set[Node]) -> bool:

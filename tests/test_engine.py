@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import agrad as ag
-from agrad import Edge, GraphError, ShapeError, Tensor
+from agrad import DeviceError, Edge, GraphError, ShapeError, Tensor
 from agrad._graph import Mask, Node, Primitive
 from agrad._tensor import binary, unary
 from agrad.functional import sigmoid, tanh
@@ -602,6 +602,12 @@ def test_updates_that_cannot_be():
     for rate in ("fast", None, np.ones(2)):
         with pytest.raises(TypeError, match=r"gradient_update: the learning rate is a number, not"):
             Tensor(1.0).gradient_update(rate)
+    x = Tensor(1.0)
+    y = x * 2.0
+    y.backward()
+    with pytest.raises(DeviceError, match=r"gradient_update: one operand is on device 'cpu', another on"):
+        x.gradient_update(Tensor(0.1, device="array_api_strict:device1"))
+    y.backward()  # an update that cannot be leaves the graph alone
 
 
 def test_a_new_value_between_forward_and_backward_is_noticed(device):
@@ -642,6 +648,23 @@ def test_an_error_in_the_middle_leaves_every_gradient_as_it_was(device):
     np.testing.assert_array_equal(host(y.grad), before[1])
     np.testing.assert_array_equal(host(total.grad), [0.0, 0.0])
     assert (x * 2.0).requires_grad
+
+
+def test_a_gradient_that_an_update_has_used_is_there_until_the_next_pass_begins(device):
+    def fails(tensor, local_grad, prev):
+        raise ZeroDivisionError("in the middle")
+
+    x = parameter([1.0, 2.0], device)
+    (x * x).sum().backward()
+    x.gradient_update(0.5)
+    np.testing.assert_array_equal(host(x.grad), [2.0, 4.0])
+    wrong = Tensor(x.value, prevs=[Edge(prev=x, local_grad=None, backward_fn=fails)])
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
+        wrong.backward(zero_grad=False)
+    np.testing.assert_array_equal(host(x.grad), [2.0, 4.0])
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
+        wrong.backward()
+    np.testing.assert_array_equal(host(x.grad), [0.0, 0.0])
 
 
 def test_a_rule_that_gives_a_wrong_shape_is_named(device):

@@ -64,6 +64,9 @@ def _products() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     shapes = [((2, 3), (3, 4)), ((4, 1), (1, 3)), ((2, 0), (0, 3)), ((0, 2), (2, 3)), ((3,), (3,)), ((3,), (3, 2))]
     for dtype, (left, right) in itertools.product(("float64", "float32", "int64", "complex128"), shapes):
         yield (_data(left, dtype), _data(right, dtype)), {}
+    stacks = [((5, 2, 3), (3,)), ((3,), (5, 3, 2)), ((5, 2, 3), (5, 3, 4)), ((2, 3), (5, 3, 4)), ((70, 80), (80, 90))]
+    for left, right in stacks:
+        yield (_data(left, "float64"), _data(right, "float64")), {}
     yield (_data((5, 2, 3), "float64"), _data((3, 2), "float32")), {}
     yield (_data((2, 3), "float32"), _data((3, 2), "float64").T[:, :].T), {}
 

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import Any
 
 from .. import _tensor
-from .._graph import COMPILED, LEAF, Node, next_number
+from .._graph import COMPILED, LEAF, Node, next_number, nobody
 from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
 from ..backend import Body, Device, backend_of
@@ -355,6 +355,7 @@ def compiled_node(shape: Any, dtype: Any, device: Device) -> Node:
     """The node of the tensors that a program gives in the place of tracked ones: `backward()` on them says why not."""
     node = Node()
     node.primitive = COMPILED
-    node.a = node.b = node.k1 = node.k2 = node.ky = node.params = node.handle = node.held = None
+    node.a = node.b = node.k1 = node.k2 = node.ky = node.params = node.held = None
+    node.handle = nobody
     node.shape, node.dtype, node.device, node.number = shape, dtype, device, next_number()
     return node

@@ -170,8 +170,10 @@ class NumpyBackend(Backend):
 
     def owned(self, array: Array) -> Array:
         """`array` if it owns its memory and may be written to, else a copy."""
-        if type(array) is np.ndarray and array.flags.owndata and array.flags.writeable:
-            return array
+        if type(array) is np.ndarray:
+            flags = array.flags
+            if flags.owndata and flags.writeable:
+                return array
         return np.array(array)
 
     def present(self, array: Array) -> Array:
