@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,6 +49,18 @@ def left(f: Callable[..., Any], *arguments: Tensor) -> int:
         (lambda x, y: -x * -y, 1),
         (lambda x, y: -x / -y, 1),
         (lambda x, y: -x * y, 2),
+        (lambda x, y: -x * 3 + y, 2),
+        (lambda x, y: -3.5 * -x + y, 2),
+        (lambda x, y: -x / 3 + y, 2),
+        (lambda x, y: 3 / -x + y, 2),
+        (lambda x, y: -x * 0.0 + y, 3),  # -1.0 * 0 is -0.0
+        (lambda x, y: -(x * x) / 2 + y, 3),
+        (lambda x, y: -1 * x + y, 1),
+        (lambda x, y: x * ag.asarray(-1.0) + y, 1),
+        (lambda x, y: x / 4, 1),
+        (lambda x, y: x / -0.125, 1),
+        (lambda x, y: x / 1e-300, 1),
+        (lambda x, y: x / float("inf"), 1),
         (lambda x, y: ag.astype(x, "float64") + y, 1),
         (lambda x, y: ag.reshape(x, (2, 4)) + y, 1),
         (lambda x, y: ag.broadcast_to(x[0, :1], (2, 4)) + y, 2),
@@ -64,6 +77,22 @@ def test_rewritings_are_exact(f: Callable[..., Tensor], operations: int) -> None
     x = Tensor([SPECIAL[:4], SPECIAL[4:]], requires_grad=False)
     y = Tensor([SPECIAL[3::-1], SPECIAL[:3:-1]], requires_grad=False)
     assert left(f, x, y) <= operations
+
+
+def test_a_division_by_a_power_of_two_is_a_product() -> None:
+    x = Tensor(np.array([5e-324, 1.7e308, 3.0, -1.0, 1e-310]), requires_grad=False)
+    for number, dtype in itertools.product((2, 0.25, -8.0, 2.0**64), ("float64", "float32")):
+        f = ag.compile(lambda x, n=number: x / n)
+        with np.errstate(all="ignore"):
+            y = ag.astype(x, dtype)
+            f(y)
+            ours = f(y).numpy()
+            assert ours.tobytes() == (y.numpy() / number).tobytes()
+        assert ours.dtype == dtype
+        assert "_multiply(" in f.source()
+    f = ag.compile(lambda x: x / 3)
+    f(x)
+    assert "_divide(" in f.source()
 
 
 def test_what_a_tensor_holds_is_no_constant() -> None:
