@@ -62,8 +62,8 @@ class Plan:
         return found | {var: len(self.ops) for var in self.outputs}
 
     def forget(self) -> None:
-        """Let go of what the values were in the recorded call: the program has those that it needs."""
-        for var in {*self.inputs, *self.outputs, *[var for op in self.ops for var in (*op.uses(), *op.outs)]}:
+        """Let go of what came in and went out of the recorded call."""
+        for var in (*self.inputs, *self.outputs):
             var.value = None
 
 
@@ -203,13 +203,13 @@ class _Simplifier:
 
     def scale(self, op: Op, a: Var | None, b: Var | None) -> None:
         """-a * 3 is a * -3, and a / 4 is a * 0.25: products with a number. `a` and `b` are negated in the operands."""
-        args, out = op.args, op.outs[0]
-        if out.dtype is None or not self.plan.xp.isdtype(out.dtype, "real floating"):
-            return
+        args, dtype = op.args, op.outs[0].dtype
         for i, negated in ((0, a), (1, b)):
             number, other = self.real_number(args[1 - i]), args[i]
-            if not number or type(other) is not Var or other.dtype != out.dtype:
+            if not number or type(other) is not Var or dtype is None or other.dtype != dtype:
                 continue
+            if not self.plan.xp.isdtype(dtype, "real floating"):
+                return
             if negated is not None:
                 number, other = -number, negated
             if op.name == "divide" and i == 0 and abs(math.frexp(number)[0]) == 0.5 and 2**-64 <= abs(number) <= 2**64:

@@ -253,10 +253,8 @@ class Trace:
     def forget(self) -> None:
         """Let go of the arrays of the run, which would have to wait for the cyclic garbage collection."""
         for op in self.ops:
-            for var in (*op.uses(), *op.outs):
-                var.value = None
-        self.ops.clear()
-        self.known.clear()
+            for out in op.outs:
+                out.value = None
         self.kept.clear()
         self.placeholders.clear()
 
