@@ -189,7 +189,7 @@ class _Writer:
         return once
 
     def _made_in_place(self, var: Any) -> list[Any]:
-        """The operand that `var` takes the place of, if it is made by a function of elements, the only one to use it."""
+        """The operand whose place `var` takes, if it is made by a function of elements, the only one to use that."""
         op = var.op
         if op is None or op.name not in _SAME or op.kwargs:
             return []
@@ -249,7 +249,7 @@ class _Writer:
         return self.place(var, slot, array, None)
 
     def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> _Slot:
-        """A free piece of memory, in which `members` will live; one that nothing else uses if it is `fixed`."""
+        """A free piece of memory, in which `members` will live; one that is for nothing else if it `is_fixed`."""
         fitting = [slot for slot in self.free if slot.size >= size and slot.size <= 4 * size]
         if fitting and not is_fixed:
             slot = min(reversed(fitting), key=lambda slot: slot.size)

@@ -169,7 +169,8 @@ class _Grouping:
 
         Those on arrays of one shape come first, since what follows them is alike too.
         """
-        parts, rests = [], []
+        parts: list[list[Any]] = []
+        rests: list[list[Any]] = []
         for members in kinds:
             by_shape: dict[Any, list[Any]] = {}
             for member in members:
@@ -321,7 +322,7 @@ def _is_sum(op: Any) -> bool:
     x, out = op.args[0], op.outs[0]
     if not hasattr(x, "is_constant") or out.shape != () or not x.shape or x.dtype != out.dtype or x.is_constant:
         return False
-    return out.dtype.kind == "f" and 0 < x.value.nbytes <= _FLAT
+    return bool(out.dtype.kind == "f" and 0 < x.value.nbytes <= _FLAT)
 
 
 def _terms(x: Any, sign: int, uses: Callable[[Any], int], parts: list[Any]) -> list[tuple[int, Any, Any]] | None:
