@@ -178,7 +178,12 @@ class Trace:
             lifted = self._lifted(kwargs) if kwargs else kwargs
             used = tuple([x._var if type(x) is Placeholder or type(x) is Number else self._lifted(x) for x in args])
             op = Op(name, function, used, lifted, impure, self.quiet > 0)
-            return self._lowered(result, op)
+            if not _arrays.get(type(result)):
+                return self._lowered(result, op)
+            out = self.var(result, op)  # what most functions give
+            op.outs.append(out)
+            self.ops.append(op)
+            return self.placeholder(result, out)
         finally:
             self.busy = False
             setprofile(profile)
@@ -554,7 +559,7 @@ class _Forward(dict[Primitive, Callable[..., Any]]):
             if is_pure:
                 setprofile(None)
             try:
-                args = trace.lift(args)
+                args = tuple([x if type(x) is Placeholder else trace.lift(x) for x in args])
                 if whole:
                     return trace.call(primitive.name, before, args, params)
                 return primitive.forward(xp, *args, **params) if plain is None else plain(*args, **params)  # type: ignore[misc]

@@ -383,15 +383,18 @@ class _Writer:
         function = _SAME.get(op.name) or _COMPARING.get(op.name)
         if function is None or op.kwargs or len(op.args) != function.nin:
             return False
-        arrays = [x for x in op.args if _is_var(x) and x.dtype is not None]
-        dtypes = {x.value.dtype for x in arrays}
+        dtypes, numbers = set(), []
+        for x in op.args:
+            if _is_var(x) and x.dtype is not None:
+                dtypes.add(x.value.dtype)
+            else:
+                numbers.append(x.value if _is_var(x) else x)
         if len(dtypes) != 1:
             return False
         dtype = dtypes.pop()
-        numbers = [x.value if _is_var(x) else x for x in op.args if not _is_var(x) or x.dtype is None]
-        if any(type(x) not in (int, float, complex) for x in numbers):
-            return False
-        if numbers and np.result_type(dtype, *numbers) != dtype:
+        if numbers and (
+            any(type(x) not in (int, float, complex) for x in numbers) or np.result_type(dtype, *numbers) != dtype
+        ):
             return False
         if out.value.dtype != (dtype if op.name in _SAME else np.dtype(bool)):
             return False
