@@ -9,6 +9,7 @@ and everything goes on with real values.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -595,10 +596,11 @@ class _Backward(dict[Primitive, tuple[Callable[..., Any], ...]]):
             return backward
 
         pairs = zip(primitive.backward, self.before[primitive], strict=True)
-        self[primitive] = chosen = tuple(choose(rule, before) for rule, before in pairs)
+        self[primitive] = chosen = tuple([choose(rule, before) for rule, before in pairs])
         return chosen
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_pure(primitive: Primitive) -> bool:
     """Whether it is one of agrad's own, which calls nobody else's code, so that nobody has to see what runs."""
     return all(rule.__module__.startswith("agrad.rules.") for rule in primitive.rules.values())
