@@ -306,7 +306,7 @@ _FUNCTIONS = _functions()
 
 def _is_constant(op: Op) -> bool:
     """Whether it gives the same in every call."""
-    for var in op.uses():  # noqa: SIM110: a generator takes three times as long, and this is asked of every operation
+    for var in op.uses():  # noqa: SIM110 - a generator takes three times as long, and all operations come here
         if not var.is_constant:
             return False
     return True

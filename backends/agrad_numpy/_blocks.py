@@ -9,6 +9,8 @@ The lines inside the loop are those of the executor's writer, for arrays of the 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import ChainMap
 from math import prod
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ import numpy as np
 from agrad.backend import Body, Device
 
 from ._executor import ALIKE, COMPARING, REDUCING, SAME, Slot, Writer, is_ufunc, uniform
-from ._together import ordered, together
+from ._together import together
 
 _CACHE = 1 << 20
 """Bytes that all arrays of one block should have together, of which"""
@@ -108,7 +110,30 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
         block.outs = [out for op in block.ops for out in op.outs if out in used]
     position = {item: i for i, item in enumerate(items)}
     at = [max(position[op] for op in item.ops) if isinstance(item, Block) else position[item] for item in mixed]
-    return ordered(mixed, at) or items
+    return _ordered(mixed, at) or items
+
+
+def _ordered(items: list[Any], at: list[int]) -> list[Any] | None:
+    """`items` in an order in which each comes after what it uses, else as `at` says; None where there is none."""
+    maker = {out: i for i, item in enumerate(items) for out in item.outs}
+    followers: list[list[int]] = [[] for _ in items]
+    waiting = [0] * len(items)
+    impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
+    edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
+    for before, after in edges | set(itertools.pairwise(impure)):
+        followers[before].append(after)
+        waiting[after] += 1
+    ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        found.append(items[i])
+        for follower in followers[i]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(ready, (at[follower], follower))
+    return found if len(found) == len(items) else None
 
 
 def _joined(item: Any, found: list[Block], beside: set[Block], before: set[Block]) -> Block | None:

@@ -206,7 +206,7 @@ class Writer:
         return once
 
     def _made_in_place(self, var: Any) -> list[Any]:
-        """The operand that `var` takes the place of, if it is made by a function of elements, the only one to use it."""
+        """The operand whose place `var` takes, if it is made by a function of elements, the only one to use that."""
         op = var.op
         if op is None or op.name not in SAME or op.kwargs:
             return []
@@ -305,7 +305,7 @@ class Writer:
         return False
 
     def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> Slot:
-        """A free piece of memory, in which `members` will live; one that nothing else uses if it is `fixed`."""
+        """A free piece of memory, in which `members` will live; one that is for nothing else if it `is_fixed`."""
         fitting = [slot for slot in self.free if slot.size >= size and slot.size <= 4 * size]
         if fitting and not is_fixed:
             slot = min(reversed(fitting), key=lambda slot: slot.size)
@@ -439,15 +439,18 @@ class Writer:
         function = SAME.get(op.name) or COMPARING.get(op.name) or (op.function if is_ufunc(op.function) else None)
         if function is None or op.kwargs or len(op.args) != function.nin:
             return False
-        arrays = [x for x in op.args if _is_var(x) and x.dtype is not None]
-        dtypes = {x.value.dtype for x in arrays}
+        dtypes, numbers = set(), []
+        for x in op.args:
+            if _is_var(x) and x.dtype is not None:
+                dtypes.add(x.value.dtype)
+            else:
+                numbers.append(x.value if _is_var(x) else x)
         if len(dtypes) != 1:
             return False
         dtype = dtypes.pop()
-        numbers = [x.value if _is_var(x) else x for x in op.args if not _is_var(x) or x.dtype is None]
-        if any(type(x) not in (int, float, complex) for x in numbers):
-            return False
-        if numbers and np.result_type(dtype, *numbers) != dtype:
+        if numbers and (
+            any(type(x) not in (int, float, complex) for x in numbers) or np.result_type(dtype, *numbers) != dtype
+        ):
             return False
         if out.value.dtype != (np.dtype(bool) if op.name in COMPARING else dtype):
             return False
