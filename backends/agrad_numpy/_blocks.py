@@ -27,8 +27,10 @@ _CACHE = 1 << 20
 """Bytes that all arrays of one block should have together, of which"""
 _SMALLEST, _LARGEST = 1 << 14, 1 << 17
 """one has so many."""
-LARGE = 3 << 18
-"""Bytes of an array from which on it is computed in blocks: two such would fill the cache."""
+LARGE = 1 << 20
+"""Bytes of an array from which on it is computed in blocks."""
+_FEWEST = 3
+"""Operations for which it pays to cut arrays. A parameter's update by its gradient is less, and done in place."""
 _ELEMENTWISE = {*SAME, *COMPARING, "where", "astype", "sigmoid"}
 
 
@@ -102,7 +104,7 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
                 makers[var] = block
             else:
                 after[var] = before | beside
-    kept = [block for block in found if len(block.ops) > 1]
+    kept = [block for block in found if len(block.ops) >= _FEWEST]
     inside = {op for block in kept for op in block.ops}
     mixed = [*[item for item in items if item not in inside], *kept]
     used = {var for item in mixed for var in item.uses()} | outputs
