@@ -9,6 +9,8 @@ The lines inside the loop are those of the executor's writer, for arrays of the 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import ChainMap
 from math import prod
 from types import SimpleNamespace
@@ -19,14 +21,16 @@ import numpy as np
 from agrad.backend import Body, Device
 
 from ._executor import ALIKE, COMPARING, REDUCING, SAME, Slot, Writer, is_ufunc, uniform
-from ._together import ordered, together
+from ._together import together
 
 _CACHE = 1 << 20
 """Bytes that all arrays of one block should have together, of which"""
 _SMALLEST, _LARGEST = 1 << 14, 1 << 17
 """one has so many."""
-LARGE = 3 << 18
-"""Bytes of an array from which on it is computed in blocks: two such would fill the cache."""
+LARGE = 1 << 20
+"""Bytes of an array from which on it is computed in blocks."""
+_FEWEST = 3
+"""Operations for which it pays to cut arrays. A parameter's update by its gradient is less, and done in place."""
 _ELEMENTWISE = {*SAME, *COMPARING, "where", "astype", "sigmoid"}
 
 
@@ -100,7 +104,7 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
                 makers[var] = block
             else:
                 after[var] = before | beside
-    kept = [block for block in found if len(block.ops) > 1]
+    kept = [block for block in found if len(block.ops) >= _FEWEST]
     inside = {op for block in kept for op in block.ops}
     mixed = [*[item for item in items if item not in inside], *kept]
     used = {var for item in mixed for var in item.uses()} | outputs
@@ -108,7 +112,30 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
         block.outs = [out for op in block.ops for out in op.outs if out in used]
     position = {item: i for i, item in enumerate(items)}
     at = [max(position[op] for op in item.ops) if isinstance(item, Block) else position[item] for item in mixed]
-    return ordered(mixed, at) or items
+    return _ordered(mixed, at) or items
+
+
+def _ordered(items: list[Any], at: list[int]) -> list[Any] | None:
+    """`items` in an order in which each comes after what it uses, else as `at` says; None where there is none."""
+    maker = {out: i for i, item in enumerate(items) for out in item.outs}
+    followers: list[list[int]] = [[] for _ in items]
+    waiting = [0] * len(items)
+    impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
+    edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
+    for before, after in edges | set(itertools.pairwise(impure)):
+        followers[before].append(after)
+        waiting[after] += 1
+    ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        found.append(items[i])
+        for follower in followers[i]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(ready, (at[follower], follower))
+    return found if len(found) == len(items) else None
 
 
 def _joined(item: Any, found: list[Block], beside: set[Block], before: set[Block]) -> Block | None:

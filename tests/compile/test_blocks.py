@@ -28,6 +28,7 @@ rng = np.random.default_rng(3)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """All arrays of three numbers or more are large, and a block is two or three numbers; `where` is by bits."""
     monkeypatch.setattr(_blocks, "LARGE", 17)
+    monkeypatch.setattr(_blocks, "_FEWEST", 2)
     monkeypatch.setattr(_blocks, "_SMALLEST", 20)
     monkeypatch.setattr(_blocks, "_LARGEST", 24)
     monkeypatch.setattr(_executor, "_MANY", 2)

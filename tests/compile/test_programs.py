@@ -179,6 +179,34 @@ def test_training(device: str, numbers: list[int], shapes: list[Any], seed: int,
     assert step.report().captured, str(step.report())
 
 
+@settings(often, max_examples=25)
+@programs
+def test_loops(device: str, numbers: list[int], shapes: list[Any], seed: int, dtype: str) -> None:
+    parameters = _draw(seed, shapes, device, dtype, leaf=True)
+    twins = copy.deepcopy(parameters)
+
+    def training(parameters: list[Tensor]) -> Any:
+        def step(rate: float, x: Tensor) -> Any:
+            loss = _run(numbers, [*parameters, x, x * 2 + rate])
+            loss.backward()
+            for parameter in parameters:
+                parameter.gradient_update(rate)
+            return loss, ag.exp(-x)
+
+        return step
+
+    step, eager = ag.compile(training(parameters)), training(twins)
+    x = _draw(seed, [shapes[0]], device, dtype, leaf=False)[0]
+    with np.errstate(all="ignore"):
+        losses, rest = step.repeat(5, 0.01, x)
+        wanted = [eager(0.01, x) for _ in range(5)]
+    _close(losses, ag.stack([loss.detach() for loss, _ in wanted]))
+    _close(rest, ag.stack([one for _, one in wanted]))
+    for parameter, twin in zip(parameters, twins, strict=True):
+        _close(parameter, twin)
+    assert step.report().captured, str(step.report())
+
+
 @often
 @programs
 def test_gradients(device: str, numbers: list[int], shapes: list[Any], seed: int, dtype: str) -> None:
