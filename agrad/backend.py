@@ -7,6 +7,7 @@ arrives.
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import warnings
@@ -21,6 +22,29 @@ from typing import Any, ClassVar, NamedTuple
 from . import _indexing
 from ._errors import BackendUnavailableError, DeviceError, DTypeError
 from ._typing import Array, DType, Namespace
+
+SIGNS = {
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+    operator.truediv: "/",
+    operator.pow: "**",
+    operator.floordiv: "//",
+    operator.mod: "%",
+    operator.matmul: "@",
+    operator.and_: "&",
+    operator.or_: "|",
+    operator.xor: "^",
+    operator.lshift: "<<",
+    operator.rshift: ">>",
+    operator.eq: "==",
+    operator.ne: "!=",
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.gt: ">",
+    operator.ge: ">=",
+}
+"""The signs of Python's operators, for executors that write Python."""
 
 
 class Body(NamedTuple):
@@ -40,6 +64,8 @@ class Body(NamedTuple):
     """and their size."""
     calls: int | None = None
     """How many functions of the library a run calls, where that is not the number of the plan's operations."""
+    once: int = 0
+    """How many of the lines, at the beginning, compute what is the same in every turn of a loop: see `Plan.once`."""
 
 
 class Backend(ABC):

@@ -163,6 +163,7 @@ class Capture:
                     insist(self._undo)
         if outcome is not None:
             self._finish(outcome, watch.ran, watch.library)
+        trace.forget()
         return result
 
     def find_handles(self) -> None:
@@ -242,7 +243,7 @@ class Capture:
             self.passing = True
             self.reason = f"{changed[0]} is changed by the call itself"
             return
-        used = {*self.outputs, *[var for op in self.trace.ops for var in op.uses()]}
+        used = {*self.outputs, *[x for op in self.trace.ops for x in op.uses()]} if self.scope.reached else set()
         for array in self.scope.reached:
             if self.trace.known[id(array)] not in used:  # Python may have taken elements out of it
                 writer.content(array, self.scope.arrays[id(array)][1], contents[id(array)])
@@ -382,6 +383,8 @@ class Capture:
             else:
                 writer.array(var, cell.key, f"{holder}[{cell.key!r}]")
         plan.names = writer.variables
+        changing = {handle.var for handle in loaded if handle.new is not None and handle.var is not None}
+        plan.put_first_what_stays(changing | {var for _, var, _ in self.changed})
         body = None if device is None else device.backend.executor(plan, device)
         if body is None:
             body = reference(plan, device or everywhere[0])
@@ -400,10 +403,8 @@ class Capture:
         program.recorded = [results.get(var) or writer.variables[var] for var in _recorded(spec)]
         program.source = writer.replay(body, result, making)
         program.replay = build("replay", program.source, writer.names, program.title)
+        plan.forget()
         self.program = program
-        for var in {*inputs, *[var for op in (*trace.ops, *plan.ops) for var in op.outs]}:
-            if not var.is_constant:  # the arrays of the recorded call: the program has no use for them
-                var.value = None
 
     def _aliases(self, handles: list[Handle], guarded: set[int]) -> None:
         """Tensors that were two have to be so again where it matters, and those that were one have to be one again."""

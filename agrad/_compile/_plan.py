@@ -31,11 +31,39 @@ class Plan:
     dead: int = 0
     names: dict[Var, str] = field(default_factory=dict)
     """What the inputs are called in the program."""
+    fixed: set[Var] = field(default_factory=set)
+    """The inputs that are the same in every turn of a loop; none where nothing changes from turn to turn."""
+    once: int = 0
+    """So many of the operations, the first ones, give the same in every turn."""
+
+    def put_first_what_stays(self, changing: set[Var]) -> None:
+        """Say which inputs a turn of a loop changes for the next one; what needs none of these comes first."""
+        if not changing:
+            return
+        self.fixed = set(self.inputs) - changing
+        same = set(self.fixed)
+        first: list[Op] = []
+        rest: list[Op] = []
+        confirmed = True
+        for op in self.ops:
+            stays = confirmed and all(var.is_constant or var in same for var in op.uses())
+            if stays and (not op.impure or op.name == "confirm"):
+                same.update(op.outs)
+                first.append(op)
+            else:
+                rest.append(op)
+                confirmed = confirmed and op.name != "confirm"  # what comes after may need what it confirms
+        self.ops, self.once = first + rest, len(first)
 
     def last_uses(self) -> dict[Var, int]:
         """The number of the operation that uses each Var last; those of outputs are beyond the end."""
         found = {var: i for i, op in enumerate(self.ops) for var in op.uses()}
         return found | {var: len(self.ops) for var in self.outputs}
+
+    def forget(self) -> None:
+        """Let go of what the values were in the recorded call: the program has those that it needs."""
+        for var in {*self.inputs, *self.outputs, *[var for op in self.ops for var in (*op.uses(), *op.outs)]}:
+            var.value = None
 
 
 def make_plan(xp: Namespace, recorded: list[Op], inputs: Iterable[Var], outputs: list[Var]) -> Plan:
@@ -82,7 +110,8 @@ class _Simplifier:
 
     def run(self, recorded: list[Op]) -> None:
         for op in recorded:
-            op.give(substitute(op.args, self.find), substitute(op.kwargs, self.find) if op.kwargs else op.kwargs)
+            if not self.stands.keys().isdisjoint(op.uses()):
+                op.give(substitute(op.args, self.find), substitute(op.kwargs, self.find))
             self.visit(op)
         self.plan.outputs = [self.output(var) for var in self.plan.outputs]
 
@@ -112,7 +141,7 @@ class _Simplifier:
         if op.impure:
             self.plan.ops.append(op)
             return
-        if op.name in _OF_SHAPES or all(var.is_constant for var in op.uses()):
+        if op.name in _OF_SHAPES or _is_constant(op):
             self.plan.folded += 1
             for out in op.outs:
                 self.constant(out)
@@ -125,7 +154,7 @@ class _Simplifier:
                 self.stands[op.outs[0]] = alias
                 return
         function = id(op.function) if op.name in _OWN else None
-        key = (op.name, function, op.quiet, _key(op.args), _key(op.kwargs))
+        key = (op.name, function, op.quiet, _key(op.args), _key(op.kwargs) if op.kwargs else None)
         found = self.known.get(key)
         if found is not None:
             self.plan.shared += 1
@@ -139,7 +168,8 @@ class _Simplifier:
         out.is_constant = True
         out.op = None
         if out.shape == ():
-            self.stands[out] = self.constants.setdefault((str(out.dtype), repr(out.value)), out)
+            value = float(out.value) if self.plan.xp.isdtype(out.dtype, "real floating") else out.value
+            self.stands[out] = self.constants.setdefault((out.dtype, repr(value)), out)
         if self.stands.get(out) is out:
             del self.stands[out]
 
@@ -148,22 +178,24 @@ class _Simplifier:
     def rewrite(self, op: Op) -> None:
         """Make of an operation a simpler one with the same result."""
         args = op.args
-        if op.name in ELEMENTWISE and len(args) == 2 and not op.kwargs:
+        if op.name in ELEMENTWISE and len(args) == 2 and not op.kwargs and any(map(_is_spread, args)):
             a, b = (self.without_broadcast(args[i], args[1 - i], op.outs[0]) for i in (0, 1))
             if (a, b) != (args[0], args[1]) and _shapes_fit(a, b, op.outs[0]):
                 args = (a, b)
                 op.give(args, op.kwargs)
                 self.plan.simplified += 1
-        negated = [_negated(arg) for arg in args] if op.name in _NEGATABLE and len(args) == 2 else []
-        if op.name == "add" and len(negated) == 2:  # a + -b is a - b, -a + b is b - a
-            if negated[1] is not None:
-                self.become(op, "subtract", (args[0], negated[1]))
-            elif negated[0] is not None:
-                self.become(op, "subtract", (args[1], negated[0]))
-        elif op.name == "subtract" and len(negated) == 2 and negated[1] is not None:  # a - -b is a + b
-            self.become(op, "add", (args[0], negated[1]))
-        elif op.name in ("multiply", "divide") and len(negated) == 2 and None not in negated:  # -a * -b is a * b
-            self.become(op, op.name, tuple(negated))
+        if op.name not in _NEGATABLE or len(args) != 2:
+            return
+        a, b = _negated(args[0]), _negated(args[1])
+        if op.name == "add":  # a + -b is a - b, -a + b is b - a
+            if b is not None:
+                self.become(op, "subtract", (args[0], b))
+            elif a is not None:
+                self.become(op, "subtract", (args[1], a))
+        elif op.name == "subtract" and b is not None:  # a - -b is a + b
+            self.become(op, "add", (args[0], b))
+        elif op.name in ("multiply", "divide") and a is not None and b is not None:  # -a * -b is a * b
+            self.become(op, op.name, (a, b))
 
     def become(self, op: Op, name: str, args: tuple[Any, ...]) -> None:
         op.name, op.function = name, _FUNCTIONS[name]
@@ -238,6 +270,19 @@ def _functions() -> dict[str, Callable[..., Any]]:
 _FUNCTIONS = _functions()
 
 
+def _is_constant(op: Op) -> bool:
+    """Whether it gives the same in every call."""
+    for var in op.uses():  # noqa: SIM110: a generator takes three times as long, and this is asked of every operation
+        if not var.is_constant:
+            return False
+    return True
+
+
+def _is_spread(x: Any) -> bool:
+    """Whether `x` may have been broadcast from something."""
+    return type(x) is Var and x.op is not None and x.op.name in ("broadcast_to", "reshape")
+
+
 def _negated(x: Any) -> Any:
     """The y of which `x` is the negative, if that is how it was made."""
     if type(x) is Var and x.op is not None and x.op.name == "negative" and x.dtype is not None:
@@ -279,9 +324,9 @@ def _key(tree: Any) -> Any:
     """Something hashable that is equal for equal arguments, and for these only."""
     kind = type(tree)
     if kind is Var:
-        return tree.index, Var
+        return tree
     if kind is tuple or kind is list:
-        return kind, *[_key(item) for item in tree]
+        return kind, *[item if type(item) is Var else _key(item) for item in tree]
     if kind is dict:
         return tuple([(key, _key(item)) for key, item in sorted(tree.items())])
     if kind is slice:

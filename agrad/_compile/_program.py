@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import re
 from collections.abc import Callable
 from itertools import count
 from sys import getrefcount
@@ -76,7 +77,8 @@ class Writer:
             "_same": same,
             "_new": object.__new__,
             "_Tensor": Tensor,
-            "_LEAF": LEAF,
+            "_leaf": _leaf,
+            "_waiting": _waiting,
             "_NOT_KEPT": NOT_KEPT,
             "_no_tape": _tensor._no_tape,
             "_leaf_node": _tensor._leaf_node,
@@ -92,7 +94,7 @@ class Writer:
 
     def name(self, wanted: str, value: Any = None) -> str:
         """A name that nothing has yet, close to `wanted`."""
-        clean = "".join(c if c.isalnum() else "_" for c in wanted).strip("_") or "x"
+        clean = _NO_NAME.sub("_", wanted).strip("_") or "x"
         if clean[0].isdigit() or clean[1:].isdigit():  # v1, c2, b3 are the executors' names
             clean = f"x_{clean}"
         name = clean
@@ -161,25 +163,17 @@ class Writer:
             self.loads += [f"{name} = {handle.argument}", f"if {name}.__class__ is not _Tensor: return _MISS"]
         self.tensors[id(tensor)] = name
         value, last = self.name(handle.path), self.name(f"_last_{handle.path}")
-        fits = self.name(f"_fits_{handle.path}", _fits(tensor._device, handle.value))
-        node = f"{name}._node"
-        if handle.node is None:
-            self.loads.append(f"if {node} is not None: return _MISS")
-        else:
-            known = self.name(f"_node_{handle.path}")
-            self.globals.add(known)
-            self.loads += [
-                f"if {node} is not {known}:",
-                f"    if {node} is None or {node}.primitive is not _LEAF: return _MISS",
-                f"    {known} = {node}",
-            ]
-            self.loads.append(f"if {name}._written is {'not ' if handle.written is None else ''}None: return _MISS")
-        self.loads += [
-            f"{value} = {name}._value",
-            f"if {value} is not {last}:",
-            f"    if not {fits}({name}, {value}): return _MISS",
-            f"    {last} = {value}",
-        ]
+        is_constant = handle.node is None
+        fits = self.name(f"_fits_{handle.path}", _fits(tensor._device, handle.value, is_constant))
+        another = f"{value} is not {last}" + (f" or {name}._node is not None" if is_constant else "")
+        self.loads += [f"{value} = {name}._value", f"if {another}: {last} = {fits}({name}, {value})"]
+        if not is_constant:
+            node, word = self.name(f"_node_{handle.path}"), "not " if handle.written is None else ""
+            leaf = "_leaf" if handle.written is None else "_waiting"
+            self.globals.add(node)
+            self.loads.append(
+                f"if {name}._node is not {node} or {name}._written is {word}None: {node} = {leaf}({name})"
+            )
         self.globals.add(last)
         self.lasts[id(tensor)] = last
         if handle.var is not None:
@@ -248,7 +242,7 @@ class Writer:
         `carried` are the variables that the next turn finds changed. `kept` gets what is `recorded` of each turn. An
         error leaves the state of the last turn that was finished.
         """
-        turn = [line.replace("return _MISS", "break") for line in body.lines]
+        turn = [line.replace("return _MISS", "break") for line in body.lines[body.once :]]
         turn.append(f"turn = ({', '.join(recorded)}{',' if recorded else ''})")
         stored = {line.rpartition(" = ")[2] for line in self.stores} & {*body.results.values()}
         finished = {**carried, **{f"last_{new}": new for new in stored - {*carried.values()}}, "finished": "True"}
@@ -256,7 +250,8 @@ class Writer:
         turn.append("kept.append(turn)")
         after = {new: name for name, new in finished.items()}
         stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
-        lines = ["finished = False", "try:", "    for _ in range(turns):", *[f"        {line}" for line in turn]]
+        lines = ["finished = False", "try:", *[f"    {line}" for line in body.lines[: body.once]]]
+        lines += ["    for _ in range(turns):", *[f"        {line}" for line in turn]]
         lines += ["finally:", "    if finished:", *[f"        {line}" for line in stores or ["pass"]]]
         return self._function("loop(turns, kept, args, kwargs)", lines)
 
@@ -270,7 +265,7 @@ class Writer:
         lines += ["        ):", "            return _MISS"]
         lines += [f"        {line}" for line in self.loads]
         lines.append(
-            "    except (AttributeError, LookupError, ValueError): return _MISS  # a name, key or cell is gone"
+            "    except (AttributeError, LookupError, ValueError): return _MISS  # or a name, key or cell is gone"
         )
         # The buffers are those of one call at a time: another thread's, or one from a signal's handler, runs eagerly.
         # An interrupt can't come between the lock and the block, as it could between a call of `acquire` and a `try`.
@@ -285,6 +280,7 @@ def _renamed(line: str, names: dict[str, str]) -> str:
     return f"{head}{equals}{names.get(value, value)}"
 
 
+_NO_NAME = re.compile(r"\W")
 _RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "finished", "kept"}
 
 
@@ -307,17 +303,34 @@ class _Loader:
         return self.source
 
 
-def _fits(device: Device, value: Any) -> Callable[[Any, Any], bool]:
+def _leaf(tensor: Tensor) -> Any:
+    """The node of a leaf without a gradient that waits for an update. Raises LookupError for another tensor."""
+    if tensor._node is None or tensor._node.primitive is not LEAF or tensor._written is not None:
+        raise LookupError("the program is for a leaf")
+    return tensor._node
+
+
+def _waiting(tensor: Tensor) -> Any:
+    """The node of a leaf with a gradient that waits for an update. Raises LookupError for another tensor."""
+    if tensor._node is None or tensor._node.primitive is not LEAF or tensor._written is None:
+        raise LookupError("the program is for a leaf with a gradient")
+    return tensor._node
+
+
+def _fits(device: Device, value: Any, is_constant: bool) -> Callable[[Any, Any], Any]:
     shape, dtype, backend = value.shape, value.dtype, device.backend
 
-    def fits(tensor: Any, array: Any) -> bool:
-        """Whether a tensor is on the device, and of the shape and dtype, that the program is for."""
-        return (
-            tensor._device is device
-            and backend_of(array) is backend
-            and array.shape == shape
-            and bool(array.dtype == dtype)
-        )
+    def fits(tensor: Any, array: Any) -> Any:
+        """The array of a tensor that is as the program needs it, else LookupError: on the device, of shape and dtype."""
+        if (
+            (is_constant and tensor._node is not None)
+            or tensor._device is not device
+            or backend_of(array) is not backend
+            or array.shape != shape
+            or array.dtype != dtype
+        ):
+            raise LookupError("the program is for other arrays")
+        return array
 
     return fits
 

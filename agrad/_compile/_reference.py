@@ -8,31 +8,9 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from ..backend import Body, Device
+from ..backend import SIGNS, Body, Device
 from ._plan import Plan
 from ._trace import Op, Var
-
-SYMBOLS = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.pow: "**",
-    operator.floordiv: "//",
-    operator.mod: "%",
-    operator.matmul: "@",
-    operator.and_: "&",
-    operator.or_: "|",
-    operator.xor: "^",
-    operator.lshift: "<<",
-    operator.rshift: ">>",
-    operator.eq: "==",
-    operator.ne: "!=",
-    operator.lt: "<",
-    operator.le: "<=",
-    operator.gt: ">",
-    operator.ge: ">=",
-}
 
 
 def reference(plan: Plan, device: Device) -> Body:
@@ -55,9 +33,13 @@ class _Writer:
 
     def body(self) -> Body:
         lines: list[str] = []
+        made_once = {var for op in self.plan.ops[: self.plan.once] for var in op.outs}
         last = self.plan.last_uses()
         quiet = False
+        once = 0
         for i, op in enumerate(self.plan.ops):
+            if i == self.plan.once:
+                quiet, once = False, len(lines)
             if op.quiet and not quiet:
                 self.names["_quiet"] = self.device.backend.quiet
                 lines.append("with _quiet():")
@@ -65,11 +47,13 @@ class _Writer:
             indent = "    " if quiet else ""
             lines.append(indent + self.line(op))
             done = {var for var in op.uses() if last.get(var) == i and not var.is_constant and var.op is not None}
+            if i >= self.plan.once:
+                done -= made_once
             done |= {var for var in op.outs if var not in last}
             if done:
                 lines.append(indent + "del " + ", ".join(sorted(map(self.value, done))))
         results = {var: self.value(var) for var in self.plan.outputs}
-        return Body(lines, self.names, results)
+        return Body(lines, self.names, results, once=once)
 
     def line(self, op: Op) -> str:
         if op.name == "confirm":
@@ -79,7 +63,7 @@ class _Writer:
 
     def call(self, op: Op) -> str:
         args = [self.value(arg) for arg in op.args]
-        symbol = SYMBOLS.get(op.function)
+        symbol = SIGNS.get(op.function)
         if symbol and len(args) == 2:
             return f"{args[0]} {symbol} {args[1]}"
         if op.function is operator.neg:

@@ -172,16 +172,19 @@ class Trace:
         self, name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], impure: bool = False
     ) -> Any:
         """Call a function with the real values, and record that."""
-        if not self.here():
-            return function(*real(args), **real(kwargs))
-        self.busy = True  # what the function does inside is its own affair
         profile = getprofile()
-        setprofile(None)
+        setprofile(None)  # what the function does inside is its own affair, and what is done here is ours
+        if not self.here():
+            setprofile(profile)
+            return function(*real(args), **real(kwargs))
+        self.busy = True
         try:
-            result = function(*real(args), **(real(kwargs) if kwargs else kwargs))
+            plain = [x._real if type(x) is Placeholder or type(x) is Number else real(x) for x in args]
+            result = function(*plain, **(real(kwargs) if kwargs else kwargs))
             self.busy = False
             lifted = self._lifted(kwargs) if kwargs else kwargs
-            op = Op(name, function, self._lifted(args), lifted, impure, self.quiet > 0)
+            used = tuple([x._var if type(x) is Placeholder or type(x) is Number else self._lifted(x) for x in args])
+            op = Op(name, function, used, lifted, impure, self.quiet > 0)
             return self._lowered(result, op)
         finally:
             self.busy = False
@@ -253,6 +256,16 @@ class Trace:
         for ones in self.ones:
             ones.clear()
 
+    def forget(self) -> None:
+        """Let go of the arrays of the run, which would have to wait for the cyclic garbage collection."""
+        for op in self.ops:
+            for var in (*op.uses(), *op.outs):
+                var.value = None
+        self.ops.clear()
+        self.known.clear()
+        self.kept.clear()
+        self.placeholders.clear()
+
 
 _PLAIN = {int, float, bool, complex, str, type(None), slice, type(Ellipsis), type}
 
@@ -267,12 +280,6 @@ def real(tree: Any) -> Any:
     if kind is dict:
         return {key: real(item) for key, item in tree.items()}
     return tree
-
-
-def _operands(x: Any, y: Any) -> bool:
-    """Whether `y` can be the other operand of a placeholder's operator."""
-    kind = type(y)
-    return kind in (Placeholder, Number, int, float, bool, complex) or is_array(y)
 
 
 def _leaving(how: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -325,18 +332,17 @@ class _Recorded:
 class Placeholder(_Recorded):
     """A real array, and the Var that it is in the program. It has what the standard's arrays have."""
 
-    __slots__ = ()
+    __slots__ = ("dtype", "shape")
+
+    def __init__(self, value: Any, trace: Trace, var: Var) -> None:
+        self._real = value
+        self._trace = trace
+        self._var = var
+        self.shape = var.shape
+        self.dtype = var.dtype
 
     def _leaves(self, how: str) -> str:
         return f"Python asks for the value of a tensor that it computes or reads ({how})"
-
-    @property
-    def shape(self) -> Any:
-        return self._real.shape
-
-    @property
-    def dtype(self) -> Any:
-        return self._real.dtype
 
     @property
     def ndim(self) -> int:
@@ -462,19 +468,24 @@ STANDARD = {
 
 def _give_operators() -> None:
     """Give placeholders and numbers Python's operators."""
+    known = {Placeholder, Number, int, float, bool, complex}
 
     def binary(name: str, function: Callable[..., Any]) -> tuple[Any, Any]:
         def forward(self: Any, other: Any) -> Any:
-            return self._trace.call(name, function, (self, other), {}) if _operands(self, other) else NotImplemented
+            if type(other) in known or is_array(other):
+                return self._trace.call(name, function, (self, other), {})
+            return NotImplemented
 
         def reflected(self: Any, other: Any) -> Any:
-            return self._trace.call(name, function, (other, self), {}) if _operands(self, other) else NotImplemented
+            if type(other) in known or is_array(other):
+                return self._trace.call(name, function, (other, self), {})
+            return NotImplemented
 
         return forward, reflected
 
     def comparing(name: str, function: Callable[..., Any]) -> Any:
         def compare(self: Number, other: Any) -> Any:
-            if not _operands(self, other):
+            if type(other) not in known and not is_array(other):
                 return NotImplemented
             if type(other) is Placeholder or is_array(other):
                 return self._trace.call(name, function, (self, other), {})
@@ -611,8 +622,10 @@ class _Seen:
 
 
 def _lift(trace: Trace, node: Any) -> Any:
-    placed = all(x is None or type(x) is Placeholder for x in (node.k1, node.k2, node.ky))
-    return node if placed or not trace.here() else _Seen(trace, node)
+    for x in (node.k1, node.k2, node.ky):
+        if x is not None and type(x) is not Placeholder:
+            return _Seen(trace, node) if trace.here() else node
+    return node
 
 
 class _Backend:
