@@ -33,9 +33,9 @@ def _rows(x: Tensor) -> bool:
 VIEWS: list[Any] = [
     lambda x: ag.reshape(x, (-1,)),
     lambda x: ag.permute_dims(x, tuple(range(x.ndim))[::-1]),
-    lambda x: x[::-1] if x.ndim else x[None],
-    lambda x: x[..., ::2] if x.ndim else x,
-    lambda x: x[1:] if x.ndim else x,
+    lambda x: x[::-1] if _rows(x) else x[None],
+    lambda x: x[..., ::2] if x.ndim and x.size else x,
+    lambda x: x[1:] if _rows(x) else x,
     lambda x: x[0] if _rows(x) else x,
     lambda x: ag.moveaxis(x, 0, -1) if x.ndim else x,
     lambda x: ag.concat([x, x * 2]) if x.ndim else x,

@@ -407,6 +407,8 @@ def are_whole(parameters: list[Tensor], optimizer: Any) -> bool:
     return len({w.numpy().tobytes() for w in parameters}) == 1 and len(states) <= 1
 
 
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupted callbacks of others
 @pytest.mark.parametrize("optimised", [False, True])
 def test_an_interrupt_leaves_a_replay_undone_or_done(interrupts: Any, optimised: bool) -> None:
     parameters, step, optimizer = many(optimised)
@@ -424,6 +426,8 @@ def test_an_interrupt_leaves_a_replay_undone_or_done(interrupts: Any, optimised:
     assert len(step.report().programs) == programs
 
 
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupted callbacks of others
 @pytest.mark.parametrize("optimised", [False, True])
 def test_an_interrupt_leaves_a_recording_undone_or_done(interrupts: Any, optimised: bool) -> None:
     device = find_device("cpu")
