@@ -11,7 +11,6 @@ import re
 from typing import Any, NamedTuple
 
 import cupy
-import numpy as np
 
 TYPES = {
     "bool": "bool",
@@ -60,9 +59,9 @@ _WRAPPED = {"ceil": cupy.ceil, "floor": cupy.floor, "trunc": cupy.trunc}
 class Code(NamedTuple):
     """How an element of the result is made of one element of each operand."""
 
-    given: tuple[np.dtype[Any], ...]
+    given: tuple[cupy.dtype[Any], ...]
     """What the operands are cast to: in0, in1, …"""
-    made: np.dtype[Any]
+    made: cupy.dtype[Any]
     routine: str
     """C++ that sets out0; it may use the types in0_type, … and out0_type."""
     preamble: str = ""
@@ -102,7 +101,7 @@ def code_of(op: Any) -> Code | None:
     if op.kwargs or not all(is_array(x) or is_number(x) for x in op.args) or not any(map(is_array, op.args)):
         return None
     if op.name == "where" and len(op.args) == 3:
-        return Code((np.dtype(bool), made, made), made, "out0 = in0 ? in1 : in2")
+        return Code((cupy.dtype(bool), made, made), made, "out0 = in0 ? in1 : in2")
     if op.name == "sign" and made.kind == "f":
         return Code((made,), made, "out0 = in0 > 0 ? in0_type(1) : in0 < 0 ? in0_type(-1) : in0 - in0")
     if op.name == "sign" and made.kind == "c":
@@ -115,7 +114,7 @@ def operands(op: Any) -> list[Any]:
     return [x for x in op.args if is_var(x) or is_number(x)] if op.name != "astype" else [op.args[0]]
 
 
-def _of_ufunc(op: Any, made: np.dtype[Any]) -> Code | None:
+def _of_ufunc(op: Any, made: cupy.dtype[Any]) -> Code | None:
     bare = getattr(op.function, "__wrapped__", op.function)  # where there are several GPUs, in what chooses one
     function = bare if isinstance(bare, cupy.ufunc) else _OPERATORS.get(op.function)
     if function is None and made.kind == "f":
@@ -127,27 +126,27 @@ def _of_ufunc(op: Any, made: np.dtype[Any]) -> Code | None:
     arrays = [x.value.dtype for x in op.args if is_array(x)]
     try:
         dtypes = [
-            x.value.dtype if is_array(x) else np.result_type(*arrays, x.value if is_var(x) else x) for x in op.args
+            x.value.dtype if is_array(x) else cupy.result_type(*arrays, x.value if is_var(x) else x) for x in op.args
         ]
     except OverflowError:  # a number that does not fit: it raises when it is called, as it is to
         return None
     for loop in function._ops.ops:
-        if all(map(np.can_cast, dtypes, loop.in_types)):
+        if all(map(cupy.can_cast, dtypes, loop.in_types)):
             fits = type(loop.routine) is str and loop.out_types[0] == made
-            known = all(np.dtype(t).name in TYPES for t in loop.in_types)
-            given = tuple(map(np.dtype, loop.in_types))
+            known = all(cupy.dtype(t).name in TYPES for t in loop.in_types)
+            given = tuple(map(cupy.dtype, loop.in_types))
             return Code(given, made, loop.routine, function._preamble or "") if fits and known else None
     return None
 
 
-def literal(value: Any, dtype: np.dtype[Any]) -> str:
+def literal(value: Any, dtype: cupy.dtype[Any]) -> str:
     """A number as C++ writes it, of the type that `dtype` is."""
     kind = dtype.kind
     if kind == "b":
         return "true" if value else "false"
     if kind == "c":
         value = complex(value)
-        part = np.dtype("float32" if dtype.itemsize == 8 else "float64")
+        part = cupy.dtype("float32" if dtype.itemsize == 8 else "float64")
         return f"{TYPES[dtype.name]}({literal(value.real, part)}, {literal(value.imag, part)})"
     if kind == "f":
         return _floating(float(value), dtype)
@@ -157,7 +156,7 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     return f"{TYPES[dtype.name]}({text})" if " " not in TYPES[dtype.name] else f"({TYPES[dtype.name]})({text})"
 
 
-def _floating(value: float, dtype: np.dtype[Any]) -> str:
+def _floating(value: float, dtype: cupy.dtype[Any]) -> str:
     if value != value:
         text = "__longlong_as_double(0x7ff8000000000000LL)"
     elif value in (float("inf"), -float("inf")):
@@ -168,7 +167,7 @@ def _floating(value: float, dtype: np.dtype[Any]) -> str:
     return f"float({text})" if dtype.itemsize == 4 else text
 
 
-def cast(text: str, source: np.dtype[Any] | None, target: np.dtype[Any]) -> str:
+def cast(text: str, source: cupy.dtype[Any] | None, target: cupy.dtype[Any]) -> str:
     """An expression of dtype `source` as one of dtype `target`."""
     if source == target:
         return text

@@ -46,7 +46,7 @@ def execute(plan: Any) -> Body:
 
 @lru_cache(maxsize=256)
 def _module(source: str, device: int) -> Any:
-    """The kernels of a program on a GPU. Products and sums are rounded one after the other, as where each is a kernel."""
+    """The kernels of a program on a GPU. Products and sums are rounded one by one, as where each is a kernel."""
     return cupy.RawModule(code=source, options=("--fmad=false",))
 
 

@@ -41,9 +41,9 @@ _EPSILON = "const T e = T(1e-16);"
 
 _relu = _map("relu", "T x", "y = x < T(0) ? T(0) : x")
 _relu_x = _map("relu_x", "T g, T y0", "y = y0 <= T(0) ? T(0) : g")
-_softplus = _map("softplus", "T x", "y = (x < T(0) ? T(0) : x) + log1p(exp(-abs(x)))")
+_softplus = _map("softplus", "T x", "y = (x < T(0) ? T(0) : x) + log1p(exp(x < T(0) ? x : -x))")
 _softplus_x = _map("softplus_x", "T g, T y0", "y = g * -expm1(-y0)")
-_sigmoid = _map("sigmoid", "T x", "const T e = exp(-abs(x)); y = (x < T(0) ? e : T(1)) / (e + T(1))")
+_sigmoid = _map("sigmoid", "T x", "const T e = exp(x < T(0) ? x : -x); y = (x < T(0) ? e : T(1)) / (e + T(1))")
 _sigmoid_x = _map("sigmoid_x", "T g, T y0", "y = g * (y0 * (T(1) - y0))")
 _tanh_x = _map("tanh_x", "T g, T y0", "y = g * (T(1) - y0 * y0)")
 

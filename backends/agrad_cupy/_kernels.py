@@ -2,8 +2,8 @@
 
 Every block has 256 threads. A thread has one element of the space. Where there are reductions it has one row of it if
 rows are short, or if they lie side by side in memory as the columns of a matrix do; and else a block has a row. Where
-rows are few and long they are cut into pieces, and a second kernel puts the pieces together, in a fixed order. Shapes and
-strides are part of the source.
+rows are few and long they are cut into pieces, and a second kernel puts the pieces together, in a fixed order. Shapes
+and strides are part of the source.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from math import ceil, prod
 from typing import Any
 
-import numpy as np
+import cupy
 
 from ._elementwise import TYPES, cast, is_array, is_var, literal, statement
 from ._grouping import INNER, Axes, Group, Part, operand_axes
@@ -152,7 +152,7 @@ class Piece:
     def __init__(self, dtype: Any, shape: tuple[int, ...]) -> None:
         self.dtype = dtype
         self.shape = shape
-        self.value = np.empty(shape, dtype)
+        self.value = self
 
 
 class Writer:
@@ -325,7 +325,7 @@ class _Body:
             dtype, name = part.out.value.dtype, self.new()
             if not self.is_short:
                 lines.append(f"sum{n} = over_block(sum{n}, {_COMBINE[part.op.name]}());")
-            real = np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
+            real = cupy.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
             scale = f" / {literal(self.length, real)}" if part.op.name == "mean" else ""
             after.append(f"const {TYPES[dtype.name]} {name} = sum{n}{scale};")
             self.known[part.out] = name
@@ -467,6 +467,6 @@ def _indented(lines: list[str]) -> list[str]:
 def _identity(name: str, dtype: Any) -> str:
     """What a reduction begins with."""
     if name in ("max", "min"):
-        low, high = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        low, high = (-cupy.inf, cupy.inf) if dtype.kind == "f" else (cupy.iinfo(dtype).min, cupy.iinfo(dtype).max)
         return literal(low if name == "max" else high, dtype)
     return literal(name in ("prod", "all"), dtype)

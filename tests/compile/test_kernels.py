@@ -123,6 +123,22 @@ def test_numbers_of_the_host_keep_the_dtype(device: str) -> None:
     assert "double n0" in step.source()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint64", "complex64"])
+def test_numbers_in_the_source(device: str, dtype: str) -> None:
+    """Infinities, NaN, negative zeros and the ends of the integers, as numbers and as constants of one value."""
+    x = values(dtype, device)
+    if "int" in dtype:
+        ends = [np.iinfo(dtype).min, np.iinfo(dtype).max, 1]
+    else:
+        ends = [np.inf, -np.inf, np.nan, -0.0, 0.1, 1e-45, 1 / 3]
+
+    def f(x: Tensor) -> Any:
+        filled = [ag.where(x == 0, x, ag.full_like(x, end)) for end in ends]
+        return (*filled, *[ag.where(x != 0, end, x) for end in ends])
+
+    compare(f, x)
+
+
 def test_one_kernel_for_a_chain_with_broadcasting(device: str) -> None:
     rng = np.random.default_rng(1)
     x, row, column, one = (
