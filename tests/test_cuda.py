@@ -6,10 +6,12 @@ The tests run where a CUDA device is among `--device`; what they count is counte
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,6 +126,24 @@ def test_uploads_do_not_wait_and_copy_once(counted: str) -> None:
             Tensor(value, device=counted)
         assert (cost.device_to_host, cost.synchronizations) == (0, 0)
         assert cost.host_to_device <= 1
+
+
+def test_uploads_go_through_pinned_memory(gpu: str) -> None:
+    import cupy
+
+    pool, asked = cupy.get_default_pinned_memory_pool(), []
+
+    def allocate(size: int) -> Any:
+        asked.append(size)
+        return pool.malloc(size)
+
+    host = np.ones(1000)
+    cupy.cuda.set_pinned_memory_allocator(allocate)
+    try:
+        Tensor(host, device=gpu)
+    finally:
+        cupy.cuda.set_pinned_memory_allocator(pool.malloc)
+    assert sum(asked) >= host.nbytes
 
 
 def test_what_is_uploaded_may_be_written_to_at_once(gpu: str) -> None:
@@ -481,6 +501,32 @@ def test_pseudo_inverses(gpu: str, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(found, np.linalg.pinv(data, **options), atol=1e-12)
 
 
+# The page ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_code_of_the_page_runs(gpu: str) -> None:
+    """The examples of docs/gpu.md for GPUs, which the documentation's tests leave out."""
+    page = Path(__file__).parent.parent / "docs" / "gpu.md"
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        if ">>>" not in block and ("cuda:1" not in block or "cuda:1" in ag.devices()):
+            try:
+                exec(compile(block, str(page), "exec"), names)
+            finally:
+                ag.memory.set_limit(None, "cuda")
+    assert float(names["loss"]) > 0 and names["weights"].grad.shape == (1000, 10)
+
+
+def test_the_page_has_the_messages_of_this_version(gpu: str) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text(encoding="utf-8")
+    x = Tensor([1.0], device="cuda")
+    for use in (lambda: x + ag.ones(1), lambda: np.asarray(x), lambda: np.asarray(x.value)):
+        with pytest.raises((ag.AgradError, TypeError)) as error:
+            use()
+        assert re.split(r", and nothing|\. Please", str(error.value))[0].removeprefix("add: ") in page
+
+
 # CuPy without a driver -----------------------------------------------------------------------------------------------
 
 
@@ -489,6 +535,7 @@ def test_the_stock_cupy_without_a_driver_explains_itself(gpu: str) -> None:
         pytest.skip("a GPU is here")
     code = """
 import agrad as ag
+ag.random.seed(0)
 reason = ag.devices()["cuda"]
 assert "found no usable CUDA driver" in reason, reason
 for use in (lambda: ag.Tensor([1.0], device="cuda"), lambda: ag.ones(2).to("cuda:1"),
