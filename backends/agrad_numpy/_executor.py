@@ -891,7 +891,7 @@ def uniform(array: Any) -> Any:
         return None
     row = np.ascontiguousarray(array).reshape(-1)
     same = row.view(np.uint8).reshape(-1, array.itemsize) == row[:1].view(np.uint8)
-    return row[:1].reshape(()) if same.all() else None
+    return row[:1].reshape(()).copy() if same.all() else None
 
 
 def _is_nothing(x: Any) -> bool:
