@@ -463,6 +463,57 @@ def test_values_that_decide_run_eagerly(f: Any) -> None:
     assert any(word in compiled.report().reason for word in ("asks for the value", "depends on data"))
 
 
+def test_values_that_are_the_same_in_every_call_may_decide(device: str) -> None:
+    def f(x: Tensor) -> Tensor:
+        numbers = ag.asarray([2.0, 3.0], device=device) * 2
+        y = x * 2 if numbers[0] > 3 else x * 3
+        for number in numbers:
+            y = y * float(number)
+        return y + int(ag.asarray(5, device=device)) + float(f"{numbers[1].item():.1f}")
+
+    compiled = ag.compile(f)
+    for _ in range(3):
+        x = data(3, device=device)
+        assert_same(compiled(x), f(x))
+    assert_captured(compiled)
+
+
+def test_arrays_of_several_libraries_in_one_program() -> None:
+    pytest.importorskip("array_api_strict")
+    other = "array_api_strict:device1"
+    w = data(3, device=other, leaf=True)
+    twin = copy.deepcopy(w)
+
+    def training(w: Tensor) -> Any:
+        def step(x: Tensor, y: Tensor) -> Any:
+            loss = ag.sum(w * y) + ag.sum((x * x).to(other) * w * w)
+            loss.backward()
+            w.gradient_update(0.1)
+            again = loss.detach().to("cpu") * x
+            return (
+                loss,
+                again,
+                x * 1,
+                x * 1,
+                y * 1,
+                y * 1,
+                ag.conj(y) + 1,
+                ag.conj(x) + 1,
+                ag.ones_like(x),
+                ag.ones_like(y),
+            )
+
+        return step
+
+    step, eager = ag.compile(training(w)), training(twin)
+    for _ in range(4):
+        x, y = data(3), data(3, device=other)
+        for ours, theirs in zip(step(x, y), eager(x, y), strict=True):
+            assert_same(ours, theirs)
+    assert_same(w, twin)
+    assert_captured(step)
+
+
 def test_foreign_randomness_runs_eagerly() -> None:
     generator = np.random.default_rng(1)
     draws = [
@@ -759,7 +810,7 @@ def test_rebinding_an_argument_or_a_tensor_from_outside(device: str) -> None:
 
     for _ in range(4):
         x, y = data(3, device=device), data(3, device=device)
-        wanted = ag.asarray([float(y[1]) * 2, float(x[1]), float(x[2])], device=device) * 3
+        wanted = ag.asarray([float(y[1]) * 2, float(x[1]), float(x[2])], device=device, dtype=x.dtype) * 3
         sum_before = total.numpy()
         assert f(x, y) is x
         assert_same(x, wanted)
