@@ -17,6 +17,7 @@ import pytest
 
 import agrad as ag
 import agrad.functional as F
+from agrad import backend
 from agrad import Tensor
 from agrad.backend import find_device
 from agrad.losses import binary_cross_entropy, cross_entropy, mean_squared_error
@@ -514,6 +515,16 @@ def test_arrays_of_several_libraries_in_one_program() -> None:
     assert_captured(step)
 
 
+def test_a_device_that_the_function_is_the_first_to_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("array_api_strict")
+    monkeypatch.delitem(backend._devices, "array_api_strict:device2", raising=False)
+    f = ag.compile(lambda x: (x.to("array_api_strict:device2") * 2).to("cpu"))
+    for _ in range(3):
+        x = data(3)
+        assert_same(f(x), x * 2)
+    assert_captured(f)
+
+
 def test_foreign_randomness_runs_eagerly() -> None:
     generator = np.random.default_rng(1)
     draws = [
@@ -567,6 +578,10 @@ def _keep_a_graph(x: Tensor) -> Tensor:
         (_reset_state, "the state 'lr' of an optimiser is set by hand"),
         (_write_out, "add(…, out=…) writes into an array"),
         (_keep_a_graph, "weight takes part in a graph after the call"),
+        (lambda x: x * float(np.from_dlpack(x.value)[0]), "that it computes or reads (DLPack: from_dlpack)"),
+        (lambda x: x * float(np.asarray(x.value)[0]), "that it computes or reads (numpy.asarray)"),
+        (lambda x: x * x.value.mean(), "it can't be recorded: AttributeError: 'Placeholder' object has no attribute"),
+        (lambda x: (x, np.ones(2)), "the result is given an array that agrad's functions did not make"),
         (
             lambda x: (types.FunctionType(compile("lambda: 2.0", "f", "eval").co_consts[0], {})(), x)[1],
             "it runs <lambda>",
@@ -581,6 +596,34 @@ def test_reasons(f: Any, reason: str) -> None:
     for _ in range(3):
         compiled(ag.asarray([1.0]))
     assert_eager(compiled, reason)
+
+
+def test_a_float_argument_that_decides_is_named() -> None:
+    f = ag.compile(lambda x, rate: x * rate if rate > 0.5 else x)
+    f(ag.ones(1), 0.25)
+    assert_eager(
+        f, "Python asks for the value of a float argument, or of an optimiser's number, 0.25 (comparison: greater)"
+    )
+
+
+def test_tensors_that_belong_to_a_graph_outside_are_no_reason_for_ever() -> None:
+    leaf, x = Tensor([1.0, 2.0]), ag.ones(2)
+    outside = leaf * 2
+    f = ag.compile(lambda x: (x * outside).detach())
+    assert_same(f(x), (x * outside).detach())
+    assert "not recorded yet: a tensor that it reads is part of a graph outside: it just ran" in str(f.report())
+    outside = ag.asarray([3.0, 4.0])
+    for _ in range(2):
+        assert_same(f(x), x * outside)
+    assert_captured(f)
+
+
+def test_arrays_whose_elements_cannot_be_seen_run_eagerly() -> None:
+    torch = pytest.importorskip("torch")
+    table = torch.ones(2, dtype=torch.bfloat16)
+    f = ag.compile(lambda x: x * table.ndim)
+    f(ag.ones(2))
+    assert_eager(f, "it uses table, of dtype torch.bfloat16, of which nobody can tell whether it changes")
 
 
 def test_what_a_module_draws_while_it_is_imported_is_no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,7 +680,7 @@ def test_a_tensor_that_moves_runs_eagerly() -> None:
     assert f(ag.asarray([1.0])).item() == 2.0
     assert holder.w.device == "array_api_strict:device1"
     assert holder.w.numpy().tolist() == [1.0]
-    assert_eager(f, "")
+    assert_eager(f, "holder.w is moved to another device")
 
 
 def test_agrads_randomness_is_drawn_anew(device: str) -> None:
