@@ -379,7 +379,8 @@ class Capture:
         plan = make_plan(everywhere[0].xp, trace.ops, dict.fromkeys(inputs), self.outputs)
         read = set(plan.inputs)
         devices = {handle.device for handle in handles if handle.var in read} | _devices_of(spec)
-        device = next(iter(devices)) if len(devices) == 1 else None
+        libraries = {backend_of(var.value) for op in plan.ops for var in op.outs if var.dtype is not None}
+        device = next(iter(devices)) if len(devices) == 1 and len(libraries) <= 1 else None
         loaded = []
         for handle in handles:
             changes = handle.new is not None or handle.gradient is not None

@@ -10,7 +10,7 @@ from typing import Any, overload
 from .._errors import CompileError, diagnose
 from .._modes import KEEPING, TRANSFORMING, current_mode
 from .._tensor import Tensor, wrap
-from ..backend import backend_of
+from ..backend import _devices, backend_of
 from ._capture import Capture, Failed, Program
 from ._program import BUSY, MISS
 from ._scope import is_leaf
@@ -194,6 +194,7 @@ class Compiled:
 
     def _capture(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         capture = Capture(self._function, args, kwargs, self._keep_grads)
+        devices = len(_devices)
         try:
             result = capture.run()
         except Failed as failed:
@@ -204,7 +205,10 @@ class Compiled:
             except BaseException:
                 capture.restore()
                 raise
-            self._reason = str(failed)
+            if len(_devices) == devices:
+                self._reason = str(failed)
+            else:  # the next call will find the devices that this one was the first to use
+                self._passing = str(failed)
             return result
         if capture.program is not None:
             self._add(capture.program)

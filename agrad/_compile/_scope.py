@@ -639,7 +639,7 @@ class Watch:
                 self.ran.add(code)
             elif origin == "library":
                 self.library.add(code)
-            elif origin == "outside":
+            elif origin == "outside" and _asked_by(frame) == "user":
                 self._refuse(frame, _OUTSIDE.format("the environment"))
             elif origin == "random":
                 if _ORIGINS.get(frame.f_back.f_code) != "agrad":
@@ -666,6 +666,16 @@ _REASONS: dict[Any, str | None] = {}
 """Of C functions of modules, and of types whose methods were called: why they make every call another one, if so."""
 _OUTSIDE = "it asks for something from outside Python ({})"
 _FOREIGN = "it draws from a foreign generator ({}): what agrad.random draws is drawn anew in every call"
+
+
+def _asked_by(frame: Any) -> str:
+    """Whose code called what the library is doing in this frame."""
+    while frame is not None:
+        origin = _ORIGINS.get(frame.f_code) or _origin(frame.f_code, frame.f_globals)
+        if origin in ("user", "agrad"):
+            return origin
+        frame = frame.f_back
+    return "library"
 
 
 def _origin(code: types.CodeType, names: dict[str, Any]) -> str:

@@ -195,6 +195,16 @@ class Trace:
             self.busy = False
             setprofile(profile)
 
+    def aside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function with real values, of which nothing is recorded."""
+        if not self.here():
+            return function(*real(args), **kwargs)
+        self.busy = True
+        try:
+            return function(*real(args), **kwargs)
+        finally:
+            self.busy = False
+
     def _lifted(self, tree: Any) -> Any:
         kind = type(tree)
         if kind is Placeholder or kind is Number:
@@ -218,12 +228,12 @@ class Trace:
         """Placeholders for what a function gave, which is recorded if that is arrays or numbers."""
         if isinstance(result, tuple | list):
             op.several = type(result)
-            op.outs = [self.var(item, op) for item in result]
+            op.outs = [self.var(item, op, _gives_a_constant(op)) for item in result]
             self.ops.append(op)
             items = [self.placeholder(item, out) for item, out in zip(result, op.outs, strict=True)]
             return op.several(*items) if hasattr(result, "_fields") else op.several(items)
         if is_array(result):
-            out = self.var(result, op)
+            out = self.var(result, op, _gives_a_constant(op))
             op.outs.append(out)
             self.ops.append(op)
             return self.placeholder(result, out)
@@ -285,12 +295,18 @@ def real(tree: Any) -> Any:
     return tree
 
 
+def _gives_a_constant(op: Op) -> bool:
+    """Whether an operation gives the same in every call, so that Python may look at it."""
+    return not op.impure and all(var.is_constant for var in op.uses())
+
+
 def _leaving(how: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A method that gives Python a value, which ends the record."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self._trace.fail(self._leaves(how))
-        return convert(self._real, *args, **kwargs)
+        if not self._var.is_constant:
+            self._trace.fail(self._leaves(how))
+        return self._trace.aside(convert, self._real, *args, **kwargs)
 
     return method
 
@@ -382,8 +398,9 @@ class Placeholder(_Recorded):
         return self._trace.call("getitem", operator.getitem, (self, index), {})
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        self._trace.fail(self._leaves("numpy.asarray"))
-        return backend_of(self._real).to_numpy(self._real)  # type: ignore[union-attr]
+        if not self._var.is_constant:
+            self._trace.fail(self._leaves("numpy.asarray"))
+        return self._trace.aside(backend_of(self._real).to_numpy, self._real)  # type: ignore[union-attr]
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         self._trace.fail(self._leaves("DLPack: from_dlpack"))
@@ -688,6 +705,11 @@ class _Backend:
             return trace.alias(value)
         return trace.call("astype", self._library(device).astype, (value, dtype), {})
 
+    def send(self, array: Any, target: Device, dtype: Any) -> Any:
+        if not self._trace.here():
+            return self._before.send(real(array), target, dtype)
+        return self._trace.call("to_device", transfer, (array, target, dtype), {})
+
     @property
     def reads(self) -> bool:
         return not self._trace.here() and bool(self._before.reads)
@@ -708,9 +730,9 @@ class _Backend:
         return self._before.library(device.native)
 
     def to_numpy(self, array: Any) -> Any:
-        if type(array) is Placeholder:
+        if type(array) is Placeholder and not array._var.is_constant:
             self._trace.fail(array._leaves("float(), bool(), item(), numpy(), print"))
-        return self._before.to_numpy(real(array))
+        return self._trace.aside(self._before.to_numpy, array)
 
     def owned(self, array: Any) -> Any:
         return array if type(array) is Placeholder else self._before.owned(array)
