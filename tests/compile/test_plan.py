@@ -12,7 +12,7 @@ import pytest
 import agrad as ag
 from agrad import Tensor
 from agrad.functional import sigmoid
-from agrad.losses import binary_cross_entropy
+from agrad.losses import binary_cross_entropy, cross_entropy
 from agrad_numpy._backend import NumpyBackend
 
 rng = np.random.default_rng(5)
@@ -371,3 +371,28 @@ def test_a_gradient_that_somebody_gets_too_is_not_written_over() -> None:
         np.testing.assert_allclose(part.numpy(), 6 * before.T[:3] ** 2, rtol=1e-12)
         np.testing.assert_allclose(less.numpy(), 6 * before**2 - 1, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(w.numpy(), before - 0.03 * before**2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_elements_that_are_named_once_are_added_to_at_once(dtype: str) -> None:
+    labels = ag.asarray([2, 0, 1, 1])
+    logits = Tensor(rng.normal(size=(4, 3)), dtype=dtype, requires_grad=False)
+    gradient = ag.grad(lambda x, y: cross_entropy(x * 2, y))
+    f = ag.compile(gradient)
+    for _ in range(3):
+        np.testing.assert_allclose(f(logits, labels).numpy(), gradient(logits, labels).numpy(), rtol=1e-5)
+        labels = ag.asarray(rng.integers(0, 3, 4))
+    assert "_index_add" not in f.source()
+    weighted = ag.grad(lambda x, y, w: ag.sum(ag.take_along_axis(x, y, axis=1) * w))
+    g = ag.compile(weighted)
+    for _ in range(3):
+        arguments = logits, labels[:, None], ag.asarray(rng.normal(size=(4, 1)), dtype=dtype)
+        np.testing.assert_allclose(g(*arguments).numpy(), weighted(*arguments).numpy())
+
+
+def test_elements_that_are_named_twice_are_added_to_twice() -> None:
+    rows = ag.asarray([0, 1, 1, -1])
+    gradient = ag.grad(lambda x: ag.sum(x[rows, ag.asarray([0, 1, 1, 0])] * ag.asarray([1.0, 2.0, 3.0, 4.0])))
+    f = ag.compile(gradient)
+    for _ in range(2):
+        assert f(ag.ones((3, 2))).numpy().tolist() == [[1.0, 0.0], [0.0, 5.0], [4.0, 0.0]]
