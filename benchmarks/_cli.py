@@ -30,6 +30,7 @@ def parser() -> ArgumentParser:
     listing.set_defaults(command=_list)
     show = commands.add_parser("show", help="the tables of JSON files again")
     show.add_argument("file", type=Path, nargs="+")
+    show.add_argument("--only", choices=[workload.name for workload in WORKLOADS], help="those of this workload")
     _add_outputs(show)
     show.set_defaults(command=_show)
     everything = commands.add_parser("all", help="all workloads with their default options (no command means this)")
@@ -95,7 +96,7 @@ def _list(options: Namespace) -> int:
 
 def _show(options: Namespace) -> int:
     reports = (Report.from_json(data) for file in options.file for data in json.loads(file.read_text(encoding="utf-8")))
-    _write(_printed(reports), options)
+    _write(_printed(report for report in reports if options.only in (None, report.workload)), options)
     return 0
 
 

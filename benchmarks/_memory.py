@@ -2,7 +2,8 @@
 
 The parent writes down who runs what, the child runs it and writes down the peak and what came out. Before the child
 looks at its memory it does the same work in miniature, so that libraries that are imported, threads that are started
-and whatever else happens once do not count; from then on everything counts, the problem's data too.
+and whatever else happens once do not count. From then on everything counts that is there while the contestant runs,
+the problem's data too; what is gone again before it runs does not.
 """
 
 import gc
@@ -17,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks._measure import Contestant, Outcome, Unavailable, Weighed
+from benchmarks._measure import Outcome, Unavailable, Weighed
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -27,12 +28,16 @@ MALLOC = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 
 
 class _Scale(ABC):
-    """A way of weighing what is done inside a `with` block; `peak` says in bytes how much it took."""
+    """A way of weighing what is done inside a `with` block; `peak` says in bytes how much more there was at a time."""
 
     peak: int
 
     @abstractmethod
     def __enter__(self) -> "_Scale": ...
+
+    @abstractmethod
+    def forget(self) -> None:
+        """Let the peak be what is there now."""
 
     @abstractmethod
     def __exit__(self, *exception: object) -> None: ...
@@ -45,6 +50,10 @@ class Allocated(_Scale):
         tracemalloc.start()
         return self
 
+    def forget(self) -> None:
+        """Let the peak be what is allocated now."""
+        tracemalloc.reset_peak()
+
     def __exit__(self, *exception: object) -> None:
         _, self.peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -54,9 +63,13 @@ class Resident(_Scale):
     """How far the process grows, whoever it is that allocates, as the system sees it."""
 
     def __enter__(self) -> "Resident":
-        CLEAR_REFS.write_text("5")  # the peak so far becomes what is resident now
+        self.forget()
         self._before = _peak_resident()
         return self
+
+    def forget(self) -> None:
+        """Let the peak be what is resident now."""
+        CLEAR_REFS.write_text("5")
 
     def __exit__(self, *exception: object) -> None:
         self.peak = _peak_resident() - self._before
@@ -109,17 +122,17 @@ class Elsewhere(Weighed):
 def _child(order: str, answer: str, steps: str) -> None:
     peer, problem, scale = pickle.loads(Path(order).read_bytes())
     small = problem.miniature()
-    _work(peer.enter(small), small.steps).outcome()
+    rehearsal = peer.enter(small)
+    rehearsal.reset()
+    rehearsal.run(small.steps)
+    del rehearsal
     gc.collect()
     with scale() as weighed:
-        contestant = _work(peer.enter(problem), int(steps))
+        contestant = peer.enter(problem)
+        contestant.reset()
+        weighed.forget()
+        contestant.run(int(steps))
     Path(answer).write_bytes(pickle.dumps((weighed.peak, contestant.outcome())))
-
-
-def _work(contestant: Contestant, steps: int) -> Contestant:
-    contestant.reset()
-    contestant.run(steps)
-    return contestant
 
 
 if __name__ == "__main__":

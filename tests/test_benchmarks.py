@@ -632,6 +632,19 @@ def test_tables_are_written_into_a_page(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert page.read_text(encoding="utf-8") == written
 
 
+def test_tables_of_one_workload_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_cli, "WORKLOADS", (replace(toy(), name="first"), replace(toy(), name="second")))
+    file = tmp_path / "figures.json"
+    assert _cli.main(["all", "--json", str(file)]) == 0
+    capsys.readouterr()
+    assert _cli.main(["show", str(file), "--only", "second"]) == 0
+    shown = capsys.readouterr().out
+    assert "## second: counting" in shown
+    assert "## first" not in shown
+
+
 def test_a_page_without_markers_is_refused_before_anything_is_measured(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -250,10 +250,11 @@ class Memory(_Training):
 
 
 class CompiledMemory(Memory):
-    """The same step, compiled; the loop begins with the calls that record it."""
+    """The same step, compiled; the loop begins with the call that records it."""
 
-    def run(self, steps: int) -> None:
-        """One call a step."""
+    def reset(self) -> None:
+        """A new model, and a step that is yet to be recorded."""
+        super().reset()
         model, rate = self.model, self.rate
 
         @compile
@@ -263,9 +264,26 @@ class CompiledMemory(Memory):
             model.gradient_update(rate)
             return loss
 
+        self.step = step
+
+    def run(self, steps: int) -> None:
+        """One call a step."""
+        step, xs, ys = self.step, self.xs, self.ys
         for _ in range(steps):
-            loss = step(self.xs, self.ys)
+            loss = step(xs, ys)
         self.loss = float(loss)
+
+
+class ReplayedMemory(CompiledMemory):
+    """The same step, compiled and recorded before the loop."""
+
+    def reset(self) -> None:
+        """Record it, and go back to the initial weights."""
+        super().reset()
+        self.step.repeat(2, self.xs, self.ys)
+        names = self.model.parameters()
+        arrays = (array for pair in self.problem.weights() for array in pair)
+        self.model.load_parameters(dict(zip(names, arrays, strict=True)))
 
 
 class BlackScholes(Contestant):

@@ -6,8 +6,7 @@ So the budget can be worked out by hand, in `budget`: the data, the parameters, 
 relu, what the loss keeps, and one array to work with, as large as the largest.
 
 Two tables: what Python and NumPy allocate at the peak, to the byte, which tracemalloc sees of all but PyTorch; and how
-far the process grows, which can be asked of everybody and includes what a BLAS takes for itself. The compiled
-step includes its recording, in the same loop.
+far the process grows, which can be asked of everybody and includes what a BLAS takes for itself.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -111,7 +110,8 @@ MEMORY = Workload(
         Peer("budget", "budget, by hand", "agrad", "benchmarks.peers.budget:Memory"),
         Peer("numpy", "hand-written NumPy", "numpy", "benchmarks.peers.numpy:Memory"),
         Peer("agrad", "agrad eager", "agrad", "benchmarks.peers.agrad:Memory"),
-        Peer("compiled", "agrad compiled", "agrad", "benchmarks.peers.agrad:CompiledMemory"),
+        Peer("compiled", "agrad compiled, with the recording", "agrad", "benchmarks.peers.agrad:CompiledMemory"),
+        Peer("replayed", "agrad compiled, replays alone", "agrad", "benchmarks.peers.agrad:ReplayedMemory"),
         Peer("torch", "PyTorch eager", "torch", "benchmarks.peers.torch:Memory"),
     ),
     problems=_problems,

@@ -85,7 +85,7 @@ SCALAR = Workload(
         Peer("agrad-tensor", "agrad Tensor", "agrad", "benchmarks.peers.agrad:TensorTraining"),
     ),
     problems=_problems,
-    rounds=3,
+    rounds=5,
     add_options=_add_options,
     sweep="hidden neurons",
 )
