@@ -1270,7 +1270,8 @@ def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
     _release(updated)  # first, so that the new values find the memory of the graph
     changes = []
     for parameter in updated:
-        value = parameter._value - rate * parameter._gradient()
+        value = -rate * parameter._gradient()
+        value += parameter._value
         changes.append((parameter, in_dtype_of(parameter, value)))
     _rebind(changes)
 
