@@ -1296,19 +1296,19 @@ def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
     _release(updated)  # first, so that the new values find the memory of the graph
     changes = []
     for parameter in updated:
+        device = parameter._device
         try:
-            if parameter._device.current is None:
-                value = parameter._value - rate * parameter._gradient()
-            else:
-                value = parameter._device.entering(_descended)(parameter, rate)
+            value = (_descended if device.current is None else device.entering(_descended))(parameter, rate)
         except MemoryError as error:
-            raise _errors.diagnose(function, parameter._device, (parameter._value,), error) from error
+            raise _errors.diagnose(function, device, (parameter._value,), error) from error
         changes.append((parameter, in_dtype_of(parameter, value)))
     _rebind(changes)
 
 
 def _descended(parameter: Tensor, rate: Any) -> Array:
-    return parameter._value - rate * parameter._gradient()
+    value = -rate * parameter._gradient()
+    value += parameter._value
+    return value
 
 
 def in_dtype_of(parameter: Tensor, value: Array) -> Array:

@@ -6,11 +6,10 @@ from typing import Any
 
 from ._errors import DTypeError, OperandError, ShapeError
 from ._shapes import normalize_axis
-from ._tensor import Tensor, binary, cast, floating
+from ._tensor import Tensor, binary, cast, floating, unary
+from ._typing import Array
 from .functional import log_softmax, softplus
 from .ops._arguments import same_device, tensor
-from .ops.manipulation import expand_dims
-from .ops.searching import take_along_axis
 from .rules import network as rules
 
 
@@ -94,8 +93,8 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Tensor:
                 f"cross_entropy: labels of shape {target.shape} for logits of shape {given.shape} with classes along "
                 f"axis {axis}"
             )
-        _check_range(target, given.shape[place])
-        return -take_along_axis(logs, expand_dims(target, axis=place), axis=place).sum() / samples
+        labels = _checked(target, given.shape[place])
+        return unary(rules.negative_log_likelihood, logs, {"labels": labels, "axis": place})
     if kind != "real":
         raise DTypeError(f"cross_entropy: labels are integers or probabilities, not {target.dtype}")
     if target.shape != given.shape:
@@ -103,15 +102,16 @@ def cross_entropy(logits: Any, labels: Any, *, axis: int = -1) -> Tensor:
     return -(logs * target).sum() / samples
 
 
-def _check_range(labels: Tensor, classes: int) -> None:
-    """Raise for labels that are no class, where looking at them makes nobody wait for a device."""
+def _checked(labels: Tensor, classes: int) -> Array:
+    """The labels as an array; raises for those that are no class, where looking makes nobody wait for a device."""
     device = labels._device
-    if device.backend.asynchronous:
-        return
     xp = device.xp
-    values = xp.astype(labels._value, xp.int64, copy=False)
-    if not device.backend.confirm(xp.all((values >= 0) & (values < classes))):
+    values = labels._value if labels._value.dtype == xp.int64 else xp.astype(labels._value, xp.int64)
+    if device.backend.asynchronous:
+        return values
+    least, most = xp.min(values), xp.max(values)
+    if not device.backend.confirm(xp.logical_and(least >= 0, most < classes)):
         raise OperandError(
-            f"cross_entropy: labels are from 0 to {classes - 1}; these are from {int(xp.min(values))} to "
-            f"{int(xp.max(values))}"
+            f"cross_entropy: labels are from 0 to {classes - 1}; these are from {int(least)} to {int(most)}"
         )
+    return values

@@ -14,7 +14,7 @@ import agrad as ag
 from agrad import DeviceError, Edge, GraphError, ShapeError, Tensor
 from agrad._graph import Mask, Node, Primitive
 from agrad._tensor import binary, unary
-from agrad.functional import sigmoid, tanh
+from agrad.functional import relu, sigmoid, tanh
 from agrad.nn import Model
 
 UPDATED = "parameters were updated: run the forward pass again"
@@ -472,6 +472,83 @@ def test_a_training_loop_never_holds_two_graphs():
     peak(8)  # imports and caches
     slope = (peak(100) - peak(50)) / (graph(100) - graph(50))
     assert slope < 1.3  # two graphs at once would be at least 1.5
+
+
+class Perceptron(Model):
+    """Hidden layers with relu, all of one width."""
+
+    def __init__(self, layers, width):
+        self.layers = [[Tensor.from_random(width, width, dtype="float32"), Tensor.zeros(width, dtype="float32")]]
+        for _ in range(layers - 1):
+            self.layers.append([Tensor(x.value) for x in self.layers[0]])
+
+    def forward(self, x):
+        for matrix, bias in self.layers:
+            x = relu(x @ matrix + bias)
+        return x
+
+
+def test_a_training_loop_takes_what_the_rules_declare_the_parameters_the_gradients_and_one_array_to_work_with():
+    layers, width, batch = 6, 128, 256
+    model = Perceptron(layers, width)
+    data = Tensor.from_random(batch, width, dtype="float32", requires_grad=False)
+
+    def train():
+        for _ in range(3):
+            loss = (model(data) * 0.001).mean()
+            loss.backward()
+            model.gradient_update(1e-6)
+
+    train()  # imports and caches
+    for x in model.parameters().values():
+        x.backwards_grad = None
+    result = batch * width * 4
+    parameters = layers * (width + 1) * width * 4
+    tracemalloc.start()
+    try:
+        train()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # A product keeps its operands, relu its result, which is the next product's operand.
+    assert peak < 1.1 * (layers * result + parameters + parameters + result)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "arrays"),
+    [
+        ("product", lambda x: x @ x, 1.0),
+        ("sum", lambda x: x + x, 1.0),
+        ("tanh", tanh, 1.0),
+        ("sigmoid", sigmoid, 2.0),
+        ("relu", relu, 1.0),
+    ],
+)
+def test_an_operation_allocates_its_result_and_little_else(name, function, arrays):
+    x = Tensor(np.ones((200, 200)), requires_grad=False)
+    function(x)
+    tracemalloc.start()
+    try:
+        result = function(x)
+        assert tracemalloc.get_traced_memory()[1] < (arrays + 0.05) * x.value.nbytes
+    finally:
+        tracemalloc.stop()
+    assert result.shape == x.shape
+
+
+def test_the_gradient_of_a_product_is_the_array_that_the_product_makes():
+    x, y = Tensor(np.ones((200, 200))), Tensor(np.ones((200, 200)))
+    loss = (x @ y).sum()
+    loss.backward()
+    tracemalloc.start()
+    try:
+        loss.backward(np.asarray(2.0))
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    array = x.value.nbytes
+    assert now < 2.05 * array  # two gradients
+    assert peak < 3.05 * array  # and that of the product, on its way
 
 
 def test_backward_after_an_update_says_what_to_do(device):

@@ -75,6 +75,13 @@ def _singles(shapes: list[tuple[int, ...]]) -> Iterator[tuple[tuple[Any, ...], d
     yield from (((_data(shape, dtype),), {}) for shape in shapes for dtype in ("float64", "float32"))
 
 
+def _labelled() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    for shape, dtype in itertools.product([(4, 3), (3,), (2, 3, 5), (1, 2)], ("float64", "float32")):
+        for axis in range(len(shape)):
+            labels = rng.integers(0, shape[axis], shape[:axis] + shape[axis + 1 :])
+            yield (_data(shape, dtype),), {"labels": labels, "axis": axis}
+
+
 def _probabilities() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     for shape, dtype in itertools.product([(), (3,), (2, 3)], ("float64", "float32")):
         p, t = [np.asarray(rng.uniform(size=shape)).astype(dtype) for _ in range(2)]
@@ -91,7 +98,11 @@ CASES: dict[str, Callable[[], Iterator[tuple[tuple[Any, ...], dict[str, Any]]]]]
     "sigmoid": lambda: itertools.chain(
         _singles(SHAPES), [((np.array([-1000.0, 1000.0, np.inf, -np.inf, np.nan]),), {})]
     ),
+    "relu": lambda: itertools.chain(
+        _singles(SHAPES), [((np.array([-0.0, 0.0, -1.0, 1.0, np.inf, -np.inf, np.nan]),), {})]
+    ),
     "binary_cross_entropy": _probabilities,
+    "negative_log_likelihood": _labelled,
     "sum": lambda: _reductions(("float64", "float32", "int64", "int8", "uint8", "bool", "complex128"), counted=False),
     "mean": lambda: _reductions(("float64", "float32", "complex128"), counted=True),
 }
@@ -135,8 +146,8 @@ def test_matrix_transpose() -> None:
 class _Kept:
     """A node as a rule sees it."""
 
-    def __init__(self, primitive: Primitive, arguments: tuple[Any, ...], y: Any) -> None:
-        self.primitive, self.ky, self.params = primitive, y, {}
+    def __init__(self, primitive: Primitive, arguments: tuple[Any, ...], y: Any, params: dict[str, Any]) -> None:
+        self.primitive, self.ky, self.params = primitive, y, params
         self.k1, self.k2 = (*arguments, None)[:2]
         self.a, self.b = self.k1, self.k2
 
@@ -154,7 +165,7 @@ def test_backward(name: str, argument: str) -> None:
     xp = find_device("cpu").xp
     for arguments, params in RULE_DATA.get(name, CASES.get(name, tuple))():
         y = _plain(primitive)(*arguments, **params)
-        node, g = _Kept(primitive, arguments, y), _data(np.shape(y), y.dtype.name)
+        node, g = _Kept(primitive, arguments, y, params), _data(np.shape(y), y.dtype.name)
         before = [np.copy(value) for value in (g, y, *arguments)]
         _same(fast(xp, g, node, index), primitive.backward[index](xp, g, node, index))
         for value, copy in zip((g, y, *arguments), before, strict=True):

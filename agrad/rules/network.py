@@ -53,6 +53,22 @@ def _log_softmax(xp: Namespace, x: Array, axis: int) -> Array:
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
+def _is_label(xp: Namespace, like: Array, labels: Array, shape: Shape, axis: int) -> Array:
+    """For each element of an array of this shape whether its place along `axis` is the label."""
+    places = xp.arange(shape[axis], dtype=labels.dtype, device=like.device)
+    return xp.equal(xp.expand_dims(labels, axis=axis), xp.reshape(places, (-1,) + (1,) * (len(shape) - axis - 1)))
+
+
+def _likelihood(xp: Namespace, x: Array, labels: Array, axis: int) -> Array:
+    right = _is_label(xp, x, labels, x.shape, axis)
+    return -xp.sum(xp.where(right, x, xp.zeros_like(x))) / prod(labels.shape)
+
+
+def _likelihood_x(xp: Namespace, g: Array, x_shape: Shape, labels: Array, axis: int) -> Array:
+    share = -g / prod(labels.shape)
+    return xp.where(_is_label(xp, g, labels, x_shape, axis), share, xp.zeros_like(share))
+
+
 def _binary_cross_entropy(xp: Namespace, p: Array, t: Array) -> Array:
     return -xp.mean(t * xp.log(p + EPSILON) + (1 - t) * xp.log(1 - p + EPSILON))
 
@@ -86,6 +102,7 @@ log_softmax = Primitive(
     mask=Mask.STOP,
     x=lambda xp, g, y, axis: g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True),
 )
+negative_log_likelihood = Primitive("negative_log_likelihood", _likelihood, mask=Mask.STOP, x=_likelihood_x)
 binary_cross_entropy = Primitive(
     "binary_cross_entropy",
     _binary_cross_entropy,
