@@ -65,7 +65,7 @@ def sweep(
     if switching and not isinstance(lift, _Visiting):
         with visiting() as enter:
             return sweep(order, seed, wanted, skip, _Visiting(enter, lift), stop)
-    visit = lift.visit if isinstance(lift, _Visiting) else None
+    visit = None if lift is None else getattr(lift, "visit", None)
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
     masks: dict[Node, Any] = {}
