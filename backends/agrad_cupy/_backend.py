@@ -38,9 +38,9 @@ class CupyBackend(Backend):
 
     def library(self, native: Any) -> Namespace:
         """CuPy's namespace as array-api-compat completes it."""
-        from ._library import Library
+        from ._library import LIBRARY
 
-        return Library()
+        return LIBRARY
 
     def devices(self) -> dict[str, Any]:
         """The GPUs by number; "cuda" is the first one."""

@@ -1,4 +1,4 @@
-"""CuPy's namespace as array-api-compat completes it, but for what would make the host wait without need."""
+"""CuPy's namespace as array-api-compat completes it, without the places where that waits for the GPU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ import cupy
 
 from agrad._typing import Array
 
+_sign = cupy.ElementwiseKernel("T x", "T y", "y = x > T(0) ? T(1) : x < T(0) ? T(-1) : x - x", "agrad_sign")
+_direction = cupy.ElementwiseKernel(
+    "T x", "T y", "const auto size = abs(x); y = size == 0 ? T(0) : x / size", "agrad_direction"
+)
+
 
 class Library:
-    """The namespace; its `linalg` and `fft` are array-api-compat's, too."""
+    """The namespace; its `linalg` is array-api-compat's, too, but for `pinv`."""
 
     def __init__(self) -> None:
         self.linalg = _LinearAlgebra()
@@ -22,16 +27,10 @@ class Library:
 
     @staticmethod
     def sign(x: Array, /) -> Array:
-        """-1, 0, 1, or NaN where x is; of complex numbers x / |x|. array-api-compat's looks for NaN and 0 by masks."""
-        if x.dtype.kind == "c":
-            size = cupy.abs(x)
-            return x / cupy.where(size == 0, size.dtype.type(1), size)
-        result = cupy.sign(x)
-        return result if _SIGNS_NAN or x.dtype.kind != "f" else cupy.where(x == x, result, x)
-
-
-_SIGNS_NAN = int(cupy.__version__.partition(".")[0]) >= 14
-"""Whether the sign of NaN is NaN."""
+        """NaN stays NaN, and of a complex number it is the direction: array-api-compat assigns these by masks."""
+        if x.dtype.kind not in "fc":
+            return cupy.sign(x)
+        return _sign(x) if x.dtype.kind == "f" else _direction(x)
 
 
 class _LinearAlgebra:
@@ -51,3 +50,6 @@ class _LinearAlgebra:
         large = s > least
         inverse = cupy.where(large, 1 / cupy.where(large, s, s.dtype.type(1)), s.dtype.type(0))
         return vh.swapaxes(-1, -2) @ (inverse[..., None] * u.swapaxes(-1, -2))
+
+
+LIBRARY = Library()
