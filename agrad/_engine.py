@@ -76,7 +76,7 @@ def sweep(
     if switching and not isinstance(lift, _Visiting):
         with visiting() as enter:
             return sweep(order, seed, wanted, through, _Visiting(enter, lift), stop)
-    visit = lift.visit if isinstance(lift, _Visiting) else None
+    visit = None if lift is None else getattr(lift, "visit", None)
     finished: dict[Node, Array] = {}
     cotangents = {order[0]: seed}
     take = cotangents.pop

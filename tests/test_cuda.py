@@ -479,7 +479,7 @@ def test_masks_are_written_and_added_to_as_by_numpy(gpu: str, shape: tuple[int, 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "int64"])
 def test_signs(gpu: str, dtype: str) -> None:
-    data = np.array([-3, 0, 2]).astype(dtype)
+    data = np.array([-3, 0, 2, 5]).astype(dtype)
     if dtype != "int64":
         data = np.append(data, np.array([np.nan], dtype=dtype))
     if dtype == "complex128":

@@ -215,7 +215,7 @@ class _Simplifier:
             number, other = self.real_number(args[1 - i]), args[i]
             if not number or type(other) is not Var or dtype is None or other.dtype != dtype:
                 continue
-            if not self.plan.xp.isdtype(dtype, "real floating"):
+            if not library_of(other).isdtype(dtype, "real floating"):
                 return
             if negated is not None:
                 number, other = -number, negated
@@ -230,7 +230,7 @@ class _Simplifier:
     def real_number(self, x: Any) -> float | None:
         """A constant without axes, or a number of Python, as a finite float that is exactly the same; else None."""
         if type(x) is Var:
-            if not x.is_constant or x.shape != () or not self.plan.xp.isdtype(x.dtype, "real floating"):
+            if not x.is_constant or x.shape != () or not library_of(x).isdtype(x.dtype, "real floating"):
                 return None
             x = float(x.value)
         elif type(x) is int and abs(x) < 2**53:

@@ -187,7 +187,7 @@ class Trace:
             op = Op(name, function, used, lifted, impure, self.quiet > 0)
             if not _arrays.get(type(result)):
                 return self._lowered(result, op)
-            out = self.var(result, op)  # what most functions give
+            out = self.var(result, op, _gives_a_constant(op))  # what most functions give
             op.outs.append(out)
             self.ops.append(op)
             return self.placeholder(result, out)

@@ -1,4 +1,4 @@
-"""CuPy's namespace as array-api-compat completes it, but for what would make the host wait without need."""
+"""CuPy's namespace as array-api-compat completes it, without the places where that waits for the GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _direction = cupy.ElementwiseKernel(
 
 
 class Library:
-    """The namespace; its `linalg` and `fft` are array-api-compat's, too."""
+    """The namespace; its `linalg` is array-api-compat's, too, but for `pinv`."""
 
     def __init__(self) -> None:
         self.linalg = _LinearAlgebra()
