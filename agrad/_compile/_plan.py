@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._typing import Namespace
-from ..backend import backend_of, find_device
+from ..backend import backend_of, dtype_name, find_device
 from ._trace import Op, Var, substitute
 
 
@@ -215,7 +215,7 @@ class _Simplifier:
             number, other = self.real_number(args[1 - i]), args[i]
             if not number or type(other) is not Var or dtype is None or other.dtype != dtype:
                 continue
-            if not library_of(other).isdtype(dtype, "real floating"):
+            if dtype_name(dtype) not in _REAL:
                 return
             if negated is not None:
                 number, other = -number, negated
@@ -230,7 +230,7 @@ class _Simplifier:
     def real_number(self, x: Any) -> float | None:
         """A constant without axes, or a number of Python, as a finite float that is exactly the same; else None."""
         if type(x) is Var:
-            if not x.is_constant or x.shape != () or not library_of(x).isdtype(x.dtype, "real floating"):
+            if not x.is_constant or x.shape != () or dtype_name(x.dtype) not in _REAL:
                 return None
             x = float(x.value)
         elif type(x) is int and abs(x) < 2**53:
@@ -299,6 +299,7 @@ _OWN = {"asarray", "to_device"}
 _HANDING_ON = {"positive", "asarray", "astype", "reshape", "broadcast_to", "identity"}
 _INVOLUTIONS = {"negative", "matrix_transpose", "transpose", "bitwise_invert", "logical_not"}
 _NEGATABLE = {"add", "subtract", "multiply", "divide"}
+_REAL = {"float32", "float64"}
 
 
 def _functions() -> dict[str, Callable[..., Any]]:
