@@ -15,7 +15,7 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "JAX_PLATFORMS": "cpu",  # not about threads: the peers are compared on the CPU, also where there is a GPU
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # not about threads: of a GPU that JAX sees, leave the others their part
 }
 
 

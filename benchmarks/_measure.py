@@ -1,4 +1,4 @@
-"""The stopwatch: are the contestants equal, and how long does a step of each take? Knows neither libraries nor tables.
+"""Are the contestants equal, and what does a step of each cost, in time or memory? Knows neither libraries nor tables.
 
 Every contestant does the same block of work in every round, in an order that is shuffled anew each round, so that
 whatever disturbs the machine for a while disturbs all of them. What is compared later is the ratio within a round.
@@ -19,6 +19,9 @@ Outcome = Mapping[str, np.ndarray]
 class Contestant(ABC):
     """One library's way of doing a workload's problem."""
 
+    traced: bool = True
+    """Whether what it allocates is Python's or NumPy's, which tracemalloc sees."""
+
     @abstractmethod
     def reset(self) -> None:
         """Go back to where the problem starts. Not timed."""
@@ -34,6 +37,10 @@ class Contestant(ABC):
 
 class Disagreement(Exception):
     """Contestants that do not compute what the reference computes; there is no point in timing those."""
+
+
+class Unavailable(Exception):
+    """A contestant whose library is installed and still cannot take part here; the message says why, in a few words."""
 
 
 def check(contestants: Mapping[str, Contestant], expected: Outcome, steps: int, tolerance: float) -> None:
@@ -80,6 +87,24 @@ def interleave(
                 contestant.run(steps)
                 seconds[name].append((clock() - start) / steps)
     return {name: tuple(figures) for name, figures in seconds.items()}
+
+
+class Weighed(Contestant):
+    """A contestant that also knows how much memory its last run took at the peak."""
+
+    peak: float
+    """In bytes."""
+
+
+def weigh(contestants: Mapping[str, Weighed], steps: int, rounds: int) -> dict[str, tuple[float, ...]]:
+    """Bytes at the peak of every contestant, one figure a round."""
+    figures: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, contestant in contestants.items():
+            contestant.reset()
+            contestant.run(steps)
+            figures[name].append(contestant.peak)
+    return {name: tuple(peaks) for name, peaks in figures.items()}
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """The result of a measurement as a record, as a Markdown table and as JSON. Knows no library and measures nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import starmap
+from itertools import groupby, starmap
 from operator import truediv
 from statistics import median, quantiles
 from typing import Any
@@ -12,16 +12,16 @@ from benchmarks._environment import Machine
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long as a base: the median over the rounds, and between what the middle half of them is."""
+    """How many times as much as a base: the median over the rounds, and between what the middle half of them is."""
 
     median: float
     low: float
     high: float
 
     @classmethod
-    def of(cls, seconds: Iterable[float], base: Iterable[float]) -> "Ratio":
+    def of(cls, figures: Iterable[float], base: Iterable[float]) -> "Ratio":
         """The ratio of figures to the base's figures of the same rounds."""
-        ratios = list(starmap(truediv, zip(seconds, base, strict=True)))
+        ratios = list(starmap(truediv, zip(figures, base, strict=True)))
         low, _, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
         return cls(median(ratios), low, high)
 
@@ -30,60 +30,58 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """What the figures are: in a table's head it is called `name`, and `scale` times a figure is what stands below."""
+
+    name: str
+    scale: float
+
+
+@dataclass(frozen=True)
 class Row:
-    """One peer: what it is, and the seconds per step that it took in each round (none if it is not installed)."""
+    """One peer: what it is, and its figures, in seconds or bytes, one a round, or why there are none."""
 
     name: str
     label: str
     version: str | None
-    seconds: tuple[float, ...] = ()
-
-    @property
-    def microseconds(self) -> float | None:
-        """The median over the rounds; None if nothing was measured."""
-        return median(self.seconds) * 1e6 if self.seconds else None
+    figures: tuple[float, ...] = ()
+    absence: str | None = None
 
 
 @dataclass(frozen=True)
 class Report:
-    """One table: what was measured, where, how, and each peer's figures."""
+    """What was measured, where, how, and each peer's figures: a table, or with `sweep` a column of one."""
 
     workload: str
     title: str
-    unit: str
+    quantity: Quantity
     settings: Mapping[str, Any]
     machine: Machine
     bases: tuple[str, ...]
     rows: tuple[Row, ...]
+    sweep: str = ""
+
+    def figure(self, row: Row) -> float | None:
+        """What stands in the table: the median over the rounds, scaled; None if nothing was measured."""
+        return median(row.figures) * self.quantity.scale if row.figures else None
 
     def ratio(self, row: Row, base: str) -> Ratio | None:
         """The ratio of a row to the row called `base`; None if one of the two was not measured."""
-        divisor = next((other.seconds for other in self.rows if other.name == base), ())
-        return Ratio.of(row.seconds, divisor) if row.seconds and divisor else None
+        divisor = next((other.figures for other in self.rows if other.name == base), ())
+        return Ratio.of(row.figures, divisor) if row.figures and divisor else None
 
-    def to_markdown(self) -> str:
-        """A heading, a line each for the settings and the machine, and the table."""
-        labels = {row.name: row.label for row in self.rows}
-        bases = [base for base in self.bases if base in labels]
-        head = ["peer", "version", f"µs per {self.unit}", *(f"ratio to {labels[base]}" for base in bases)]
-        return "\n".join(
-            [
-                f"## {self.workload}: {self.title}",
-                "",
-                "* " + ", ".join(f"{name} {value}" for name, value in self.settings.items()),
-                f"* {self.machine}",
-                "",
-                _line(head),
-                _line(["---", "---", *["---:"] * (len(head) - 2)]),
-                *(_line(self._cells(row, bases)) for row in self.rows),
-            ]
-        )
+    def label(self, name: str) -> str | None:
+        """What the row of this name is called; None if there is no such row."""
+        return next((row.label for row in self.rows if row.name == name), None)
 
-    def _cells(self, row: Row, bases: Iterable[str]) -> list[str]:
-        if row.version is None:
-            return [row.label, "not installed", "", *("" for _ in bases)]
-        ratios = [self.ratio(row, base) for base in bases]
-        return [row.label, row.version, _figure(row.microseconds), *("" if r is None else str(r) for r in ratios)]
+    def has(self, name: str) -> bool:
+        """Whether the row of this name was measured."""
+        return any(row.name == name and row.figures for row in self.rows)
+
+    def table(self) -> tuple[Any, ...]:
+        """What reports have in common that are columns of the same table; without a sweep every report is its own."""
+        own = [item for item in self.settings.items() if item[0] != self.sweep] if self.sweep else object()
+        return self.workload, self.quantity, own, [row.name for row in self.rows]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: the raw figures of every round, and what follows from them for those who only want to look."""
@@ -92,7 +90,7 @@ class Report:
             "rows": [
                 {
                     **asdict(row),
-                    "microseconds": row.microseconds,
+                    "figure": self.figure(row),
                     "ratios": {base: asdict(ratio) for base in self.bases if (ratio := self.ratio(row, base))},
                 }
                 for row in self.rows
@@ -105,23 +103,90 @@ class Report:
         return cls(
             workload=data["workload"],
             title=data["title"],
-            unit=data["unit"],
+            quantity=Quantity(**data["quantity"]),
             settings=data["settings"],
             machine=Machine(**data["machine"]),
             bases=tuple(data["bases"]),
-            rows=tuple(Row(r["name"], r["label"], r["version"], tuple(r["seconds"])) for r in data["rows"]),
+            rows=tuple(
+                Row(r["name"], r["label"], r["version"], tuple(r["figures"]), r["absence"]) for r in data["rows"]
+            ),
+            sweep=data["sweep"],
         )
+
+
+Table = Sequence[Report]
+"""One report, or the columns of a sweep."""
+
+
+def tables(reports: Iterable[Report]) -> Iterator[Table]:
+    """Put reports together that are columns of the same table, each table as soon as it is complete."""
+    return (list(columns) for _, columns in groupby(reports, Report.table))
+
+
+def to_markdown(table: Table, heading: bool = True) -> str:
+    """A heading, a line each for the settings and the machine, and the table."""
+    report = table[0]
+    lines = _sweep(table) if report.sweep else _single(report)
+    settings = {name: value for name, value in report.settings.items() if name != report.sweep}
+    return "\n".join(
+        [
+            *([f"## {report.workload}: {report.title}", ""] if heading else []),
+            "* " + ", ".join(f"{name} {_number(value)}" for name, value in settings.items()),
+            f"* {report.machine}",
+            *lines,
+        ]
+    )
+
+
+def _single(report: Report) -> list[str]:
+    """A row for each peer: its figure, and its ratio to each base."""
+    bases = [base for base in report.bases if report.label(base)]
+    head = ["peer", "version", report.quantity.name, *(f"ratio to {report.label(base)}" for base in bases)]
+    lines = ["", _line(head), _rule(len(head))]
+    for row in report.rows:
+        ratios = [report.ratio(row, base) for base in bases]
+        cells = [row.version or "", _figure(report.figure(row)), *("" if r is None else str(r) for r in ratios)]
+        lines.append(_line([row.label, *(cells if row.figures else [row.absence or "", *[""] * (len(cells) - 1)])]))
+    return lines
+
+
+def _sweep(columns: Table) -> list[str]:
+    """A row for each peer and a column for each value: the figure, and in brackets the ratio to the first base."""
+    first = columns[0]
+    base = next((base for base in first.bases if any(report.has(base) for report in columns)), None)
+    told = f"* {first.quantity.name}" + (f", in brackets the ratio to {first.label(base)}" if base else "")
+    head = [first.sweep, "version", *(_number(report.settings[first.sweep]) for report in columns)]
+    lines = [told, "", _line(head), _rule(len(head))]
+    for position, row in enumerate(first.rows):
+        cells = []
+        for report in columns:
+            ratio = report.ratio(report.rows[position], base) if base else None
+            cells.append(
+                _figure(report.figure(report.rows[position])) + (f" ({_ratio(ratio.median)})" if ratio else "")
+            )
+        reasons = dict.fromkeys(report.rows[position].absence for report in columns)
+        versions = [row.version] if row.version and any(cells) else []
+        lines.append(_line([row.label, ", ".join(filter(None, [*versions, *reasons])), *cells]))
+    return lines
 
 
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _rule(columns: int) -> str:
+    return _line(["---", "---", *["---:"] * (columns - 2)])
+
+
+def _number(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
 def _ratio(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
-def _figure(microseconds: float | None) -> str:
-    if microseconds is None:
+def _figure(figure: float | None) -> str:
+    if figure is None:
         return ""
-    return f"{microseconds:,.0f}" if microseconds >= 100 else f"{microseconds:#.3g}"
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:#.3g}"

@@ -163,3 +163,22 @@ def _same(found: Any, expected: Any) -> None:
     assert found.shape == expected.shape
     rtol = 1e-5 if found.dtype in (np.float32, np.complex64) else 1e-13
     np.testing.assert_allclose(found, expected, rtol=rtol)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "complex64", "complex128", "bool"])
+def test_where_by_bits_chooses_what_where_chooses(dtype: str) -> None:
+    n = 2 * _fast._LARGE
+    odd = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 1e-310, 7.0])
+    with np.errstate(all="ignore"):
+        x, y = (rng.choice(odd, size=(2, n)).astype(dtype) for _ in range(2))
+    condition = rng.random((2, n)) < 0.5
+    number, row, column = x[0, :1].reshape(()), x[:1], x[:, :1]
+    for a, b in ((x, y), (x, x), (number, y), (x, number), (number, number), (row, y), (y, column), (row, column)):
+        for chosen in (condition, condition[:, ::-1], condition[:1], np.asfortranarray(condition)):
+            ours, theirs = _fast.where(chosen, a, b), np.where(chosen, a, b)
+            assert ours.dtype == theirs.dtype
+            assert ours.shape == theirs.shape
+            assert ours.tobytes() == theirs.tobytes()
+    for a, b in ((x, 1), (x, np.float64(2)), (x, y.astype("complex128"))):
+        assert _fast.where(condition, a, b).tobytes() == np.where(condition, a, b).tobytes()
+    assert _fast.where(x, x, y).tobytes() == np.where(x, x, y).tobytes()

@@ -157,6 +157,7 @@ class Capture:
                 result = self._materialise(result)
         if outcome is not None:
             self._finish(outcome, watch.ran)
+        trace.forget()
         return result
 
     def find_handles(self) -> None:
@@ -397,6 +398,7 @@ class Capture:
         program.spec = spec
         program.source = writer.replay(body, result, making)
         program.replay = build("replay", program.source, writer.names, program.title)
+        plan.forget()
         self.program = program
 
     def _aliases(self, handles: list[Handle]) -> None:

@@ -255,6 +255,14 @@ class Trace:
         for ones in self.ones:
             ones.clear()
 
+    def forget(self) -> None:
+        """Let go of the arrays of the run, which would have to wait for the cyclic garbage collection."""
+        for op in self.ops:
+            for out in op.outs:
+                out.value = None
+        self.kept.clear()
+        self.placeholders.clear()
+
 
 _PLAIN = {int, float, bool, complex, str, type(None), slice, type(Ellipsis), type}
 

@@ -133,7 +133,7 @@ class NumpyBackend(Backend):
 
     def executor(self, plan: Any, device: Device) -> Body | None:
         """Ufuncs that write into memory kept between calls."""
-        from ._executor import execute
+        from ._blocks import execute
 
         return execute(plan, device)
 

@@ -12,6 +12,7 @@ What leaves the program is never a buffer. What is not known here is called as i
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,9 +24,10 @@ import numpy as np
 
 from agrad.backend import SIGNS, Body, Device
 
-from ._together import Products, Together, together
+from ._fast import BITS
+from ._together import Products, Together
 
-_SAME = {
+SAME = {
     **{name: getattr(np, name) for name in ("add", "subtract", "multiply", "divide", "floor_divide", "remainder")},
     **{name: getattr(np, name) for name in ("maximum", "minimum", "hypot", "copysign", "logaddexp", "nextafter")},
     **{name: getattr(np, name) for name in ("negative", "positive", "exp", "expm1", "log", "log1p", "log2", "log10")},
@@ -40,30 +42,30 @@ _SAME = {
     "bitwise_invert": np.invert,
 }
 """Ufuncs by the standard's names, whose result has the dtype of the operands."""
-_ALIKE = _SAME.keys() - {"pow", "maximum", "minimum", "positive"}
+ALIKE = SAME.keys() - {"pow", "maximum", "minimum", "positive"}
 """Those that may be done together."""
-_COMPARING = {
+COMPARING = {
     **{name: getattr(np, name) for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")},
     **{name: getattr(np, name) for name in ("isfinite", "isinf", "isnan", "signbit")},
 }
+_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+"""The signs of functions that numbers have in Python's way too, which takes a fifth of the time."""
 _POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
 """What `x ** number` is to NumPy's operator."""
-_REDUCING = {"sum": np.add, "max": np.maximum, "min": np.minimum}
+REDUCING: dict[str, np.ufunc] = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
+REDUCING |= {"all": np.logical_and, "any": np.logical_or}
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
 _TRANSPOSES = {"matrix_transpose", "transpose"}
+_MANY = 1 << 11
+"""Elements from which on `where` is done by bits: see `_fast.where`."""
 _SMALL = 1 << 16
 """Bytes up to which another call costs more than the memory that it looks at."""
 _LINE = 64
 """Bytes of a cache line, to which buffers are aligned."""
 
 
-def execute(plan: Any, device: Device) -> Body:
-    """The body of a program for `plan`."""
-    return _Writer(plan, device).body()
-
-
-class _Slot:
+class Slot:
     """A piece of memory, and the values that live in it."""
 
     __slots__ = ("live", "memory", "name", "size")
@@ -97,12 +99,14 @@ def _aligned(size: int) -> Any:
     return memory[start : start + size]
 
 
-class _Writer:
-    def __init__(self, plan: Any, device: Device) -> None:
+class Writer:
+    """Writes the lines that compute `items`: operations of the plan, some of them together."""
+
+    def __init__(self, plan: Any, device: Device, items: list[Any]) -> None:
         self.plan = plan
         self.device = device
         self.outputs = set(plan.outputs)
-        self.items = together(plan, _ALIKE, {*_SAME, "matmul", "sigmoid"})
+        self.items = items
         self.at = 0
         self.last = {var: i for i, item in enumerate(self.items) for var in item.uses()}
         self.last.update(dict.fromkeys(plan.outputs, len(self.items)))
@@ -123,25 +127,32 @@ class _Writer:
         """What a value is called."""
         self.arrays: dict[Any, Any] = {}
         """The arrays of values that are in buffers, which are the same in every call."""
-        self.slots: dict[Any, list[_Slot]] = {}
+        self.slots: dict[Any, list[Slot]] = {}
         """The memory that a value is in or may be in."""
-        self.pool: list[_Slot] = []
-        self.free: list[_Slot] = []
+        self.pool: list[Slot] = []
+        self.free: list[Slot] = []
         self.constants: dict[Any, str] = {}
         self.filled: set[str] = set()
         self.calls = 0
-        self.buffers = 0
-        self.tall = self._is_feature_major()
+        self.numbers, self.counter = itertools.count(), itertools.count()
+        """Of the names of buffers, and of others."""
+        self.row_major = self._row_major()
+        self.becoming = self._becoming()
+        """The output that a value is made into, in whose memory it is."""
+        self.handed_on: set[Any] = set()
+        """Values whose memory, and name, has become another one's."""
         self.dots: Counter[Any] = Counter()
         """In how many products a matrix is that comes in, or its transpose."""
         for op in plan.ops:
             if op.name in ("matmul", "multiply") and len(op.outs[0].shape) == 2:
                 self.dots.update({x for var in op.uses() for x in ((var,) if var.op is None else var.op.uses())})
 
-    def body(self) -> Body:
+    def run(self) -> None:
+        """Write the lines."""
+        quiet = 0  # up to which line all is inside a block in which warnings are off
         for i, op in enumerate(self.items):
             if i == self.once:
-                self.setup, self.lines = self.lines, []
+                self.setup, self.lines, quiet = self.lines, [], 0
             first = len(self.lines)
             self.at = i
             if isinstance(op, Together):
@@ -152,8 +163,14 @@ class _Writer:
                 self.emit(op)
             if op.quiet and len(self.lines) > first:
                 self.names["_quiet"] = self.device.backend.quiet
-                self.lines[first:] = ["with _quiet():", *[f"    {line}" for line in self.lines[first:]]]
+                lines = [f"    {line}" for line in self.lines[first:]]
+                self.lines[first:] = lines if quiet and quiet == first else ["with _quiet():", *lines]
+                quiet = len(self.lines)
             self.let_go(op, i)
+
+    def body(self) -> Body:
+        """The body of a program."""
+        self.run()
         results = {}
         for var in self.plan.outputs:
             results[var] = self.result(var)
@@ -188,30 +205,58 @@ class _Writer:
 
     # Layout ----------------------------------------------------------------------------------------------------------
 
-    def _is_feature_major(self) -> bool:
-        """Whether tall matrices are kept transposed: not where one that comes in would be mixed with them."""
+    def _row_major(self) -> set[Any]:
+        """The shapes of tall matrices that are not kept transposed: one that comes in would be mixed with them."""
+        found = set()
         for op in self.plan.ops:
-            if op.name in _SAME or op.name in _COMPARING:
+            if op.name in SAME or op.name in COMPARING:
                 for var in op.uses():
-                    if (var.op is None) and _is_tall(var.shape) and var.shape[1] > 1:
-                        return False
-        return True
+                    if var.op is None and not var.is_constant and _is_tall(var.shape) and var.shape[1] > 1:
+                        found.add(var.shape)
+        return found
 
     def order(self, shape: Any) -> Literal["C", "F"]:
-        return "F" if self.tall and _is_tall(shape) else "C"
+        """How arrays of a shape are laid out."""
+        return "F" if _is_tall(shape) and shape not in self.row_major else "C"
+
+    def _becoming(self) -> dict[Any, Any]:
+        """What will be written over by a large array that leaves the program, such as a gradient by what it updates.
+
+        So there is no third array besides the old parameter and the new one.
+        """
+        found: dict[Any, Any] = {}
+        large = [out for out in self.outputs if out.dtype is not None and out.value.nbytes > _SMALL]
+        makers = {out: i for i, item in enumerate(self.items) for out in item.outs} if large else {}
+        for out in large:
+            var: Any = out if self.order(out.shape) == "C" else None
+            while var in makers:
+                i = makers[var]
+                fitting = [x for x in self.items[i].uses() if self.last[x] == i and x not in found and _alike(x, var)]
+                fitting = [x for x in fitting if x in makers and x not in self.joints and _is_written(x.op)]
+                var = fitting[0] if _is_written(var.op) and fitting else None
+                if var is not None:
+                    found[var] = out
+        return found
 
     # Memory ----------------------------------------------------------------------------------------------------------
 
-    def buffer(self, var: Any, taken: list[Any]) -> str:
+    def buffer(self, var: Any, taken: list[Any], order: Literal["C", "F"] | None = None) -> str:
         """A place for `var`: that of an operand in `taken` that is used for the last time, or free memory."""
         shape, dtype = var.shape, var.value.dtype
-        order = self.order(shape)
+        order = order or self.order(shape)
         joint = self.joints.get(var)
         if joint is not None:
             slot = joint.slot = joint.slot or self.memory(joint.size, joint.members, joint.is_fixed)
             memory = slot.memory[joint.offsets[var] :].data
             joint.placed.add(var)
             return self.place(var, slot, np.ndarray(shape, dtype, memory, order=order), None)
+        if var in self.becoming and order == "C":
+            if not self.take_over(var, self.becoming[var], taken):
+                self.assign(var, self.recycled(self.becoming[var], order))
+                slot = Slot(0)  # it stands for the memory of the output
+                slot.live.add(var)
+                self.slots[var] = [slot]
+            return self.text[var]
         for operand in taken:
             array = self.arrays.get(operand)
             slots = self.slots.get(operand, ())
@@ -223,27 +268,37 @@ class _Writer:
         array = np.ndarray(shape, dtype, slot.memory.data, order=order)
         return self.place(var, slot, array, None)
 
-    def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> _Slot:
+    def take_over(self, var: Any, output: Any, taken: list[Any]) -> bool:
+        """Give `var`, which is the output or becomes it, the memory of an operand that becomes it too."""
+        for operand in taken:
+            slots = self.slots.get(operand, [])
+            if self.becoming.get(operand) is output and len(slots) == 1 and slots[0].live == {operand}:
+                self.text[var] = self.text[operand]
+                self.handed_on.add(operand)
+                self.shares(var, [operand])
+                return True
+        return False
+
+    def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> Slot:
         """A free piece of memory, in which `members` will live; one that is for nothing else if it `is_fixed`."""
         fitting = [slot for slot in self.free if slot.size >= size and slot.size <= 4 * size]
         if fitting and not is_fixed:
             slot = min(reversed(fitting), key=lambda slot: slot.size)
             self.free.remove(slot)
         else:
-            slot = _Slot(size)
+            slot = Slot(size)
             self.pool.append(slot)
         slot.live.update(members)
         if is_fixed:
             slot.live.add("what comes in")  # stays, whatever uses it last
         return slot
 
-    def place(self, var: Any, slot: _Slot, array: Any, name: str | None) -> str:
+    def place(self, var: Any, slot: Slot, array: Any, name: str | None) -> str:
         slot.live.add(var)
         self.slots[var] = [slot]
         self.arrays[var] = array
         if name is None:
-            name = f"b{self.buffers}"
-            self.buffers += 1
+            name = f"b{next(self.numbers)}"
             self.names[name] = array
         self.text[var] = name
         return name
@@ -255,7 +310,8 @@ class _Writer:
                 slot.live.discard(var)
                 if not slot.live and slot not in self.free:
                     self.free.append(slot)
-            if var.dtype is not None and self.text.get(var) == _name(var) and var.value.nbytes > 4096:
+            own = self.text.get(var) == _name(var) and var.op is not None and var not in self.handed_on
+            if own and var.dtype is not None and var.value.nbytes > 4096:
                 self.lines.append(f"del {_name(var)}")
 
     def dying(self, op: Any) -> list[Any]:
@@ -278,7 +334,7 @@ class _Writer:
             self.sigmoid(op, out)
         else:
             done = self.ufunc(op, out) or self.view(op, out) or self.product(op, out) or self.reduction(op, out)
-            if not done:
+            if not done and not self.choice(op, out) and not self.cast(op, out) and not self.scatter(op, out):
                 self.generic(op)
 
     def emit_together(self, group: Together) -> None:
@@ -294,7 +350,7 @@ class _Writer:
         for out in group.outputs:
             self.buffer(out, [])
         texts = [self.flat(given[x], dtype) if _is_var(x) and x in given else self.operand(x, dtype) for x in op.args]
-        name = self.function(f"_{_SAME[op.name].__name__}", _SAME[op.name])
+        name = self.function(f"_{SAME[op.name].__name__}", SAME[op.name])
         self.calls += 1
         self.lines.append(f"{name}({', '.join(texts)}, {self.flat(made, dtype)})")
 
@@ -351,11 +407,11 @@ class _Writer:
     def flat(self, joint: _Joint, dtype: Any) -> str:
         """All values of a joint as one row."""
         array = np.ndarray((joint.size // dtype.itemsize,), dtype, joint.slot.memory.data)
-        return self.constant((id(joint.slot), joint.size, "joint"), array, f"j{len(self.constants)}")
+        return self.constant((id(joint.slot), joint.size, "joint"), array, f"j{next(self.counter)}")
 
     def ufunc(self, op: Any, out: Any) -> bool:
         """A function of elements."""
-        function = _SAME.get(op.name) or _COMPARING.get(op.name)
+        function = SAME.get(op.name) or COMPARING.get(op.name) or (op.function if is_ufunc(op.function) else None)
         if function is None or op.kwargs or len(op.args) != function.nin:
             return False
         dtypes, numbers = set(), []
@@ -371,17 +427,20 @@ class _Writer:
             any(type(x) not in (int, float, complex) for x in numbers) or np.result_type(dtype, *numbers) != dtype
         ):
             return False
-        if out.value.dtype != (dtype if op.name in _SAME else np.dtype(bool)):
+        if out.value.dtype != (np.dtype(bool) if op.name in COMPARING else dtype):
             return False
+        if function is op.function and op.name not in SAME:
+            self.function(f"_{op.name.replace('.', '_')}", function)
         args = list(op.args)
         if op.function is operator.pow and type(args[1]) in (int, float) and dtype.kind in "fc":
             function = _POWERS.get(args[1], function)
             args = args[:1] if function.nin == 1 else args
-        if not out.shape and op.function is operator.neg:
+        if not out.shape and (op.function is operator.neg or (op.name == "negative" and dtype.kind in "fc")):
             self.assign(out, f"-{self.value(args[0])}")
             return True
-        if not out.shape and op.function in SIGNS and len(args) == 2:
-            self.assign(out, f"{self.value(args[0])} {SIGNS[op.function]} {self.value(args[1])}")
+        sign = SIGNS.get(op.function) or (_ARITHMETIC.get(op.name) if dtype.kind in "fc" else None)
+        if not out.shape and sign and len(args) == 2:
+            self.assign(out, f"{self.value(args[0])} {sign} {self.value(args[1])}")
             return True
         if op.name == "multiply" and self.outer(args, out):
             return True
@@ -394,16 +453,20 @@ class _Writer:
         """Call a ufunc into a buffer; without axes, or where the result leaves the program, into a new array."""
         self.calls += 1
         name = self.function(f"_{function.__name__}", function)
-        if out in self.outputs and out.value.nbytes > _SMALL:  # new memory is slow to get
-            recycle = self.constant(
-                (out, "recycle"), _Recycler(out.shape, out.value.dtype), f"_new{len(self.constants)}"
-            )
-            self.assign(out, f"{name}({', '.join(texts)}, out={recycle}())")
+        if out in self.outputs and self.take_over(out, out, taken):
+            self.lines.append(f"{name}({', '.join(texts)}, out={self.text[out]})")
+        elif out in self.outputs and out.value.nbytes > _SMALL:  # new memory is slow to get
+            self.assign(out, f"{name}({', '.join(texts)}, out={self.recycled(out, 'C')})")
         elif out in self.outputs or not out.shape:
             self.assign(out, f"{name}({', '.join(texts)})")
         else:
             keyword = "out=" if function in (np.maximum, np.minimum) else ""  # by position NumPy deprecates it
             self.lines.append(f"{name}({', '.join(texts)}, {keyword}{self.buffer(out, taken)})")
+
+    def recycled(self, out: Any, order: Literal["C", "F"]) -> str:
+        """What gives a large array that leaves the program."""
+        recycler = _Recycler(out.shape, out.value.dtype, order)
+        return f"{self.constant((out, 'recycle'), recycler, f'_new{next(self.counter)}')}()"
 
     def assign(self, out: Any, expression: str) -> None:
         self.text[out] = _name(out)
@@ -425,6 +488,97 @@ class _Writer:
             f"{self.function('_reciprocal', np.reciprocal)}({buffer}, {buffer})",
         ]
         self.calls += 4
+
+    def choice(self, op: Any, out: Any) -> bool:
+        """`where` by bits, as in `_fast.where`; if one of the two is 0, they are those of the other and the mask."""
+        dtype = out.value.dtype
+        bits = BITS.get(dtype.itemsize)
+        if op.name != "where" or op.kwargs or bits is None or out in self.outputs or out.value.size < _MANY:
+            return False
+        if not all(_is_var(x) and x.dtype is not None for x in op.args):
+            return False
+        condition, ones, others = op.args
+        if condition.value.dtype != np.bool_ or condition.shape != out.shape or {ones.dtype, others.dtype} != {dtype}:
+            return False
+        same = [x for x in self.dying(op) if x.shape == out.shape]
+        mask, spare = self.mask(condition, condition in same, opposite=_is_nothing(ones))
+        choose = self.function("_bitwise_and", np.bitwise_and)
+        if _is_nothing(ones) or _is_nothing(others):
+            other = others if _is_nothing(ones) else ones
+            self.buffer(out, [x for x in same if x is other])
+            self.lines.append(f"{choose}({self.bits(other, bits)}, {mask}, {self.bits(out, bits)})")
+        else:
+            differ = self.function("_bitwise_xor", np.bitwise_xor)
+            self.buffer(out, [x for x in same if x is ones and x is not others])
+            here, there = self.bits(out, bits), self.bits(others, bits)
+            self.lines += [
+                f"{differ}({self.bits(ones, bits)}, {there}, {here})",
+                f"{choose}({here}, {mask}, {here})",
+                f"{differ}({here}, {there}, {here})",
+            ]
+            self.calls += 2
+        self.calls += 1
+        if spare is not None:
+            self.free.append(spare)
+        return True
+
+    def cast(self, op: Any, out: Any) -> bool:
+        """Another dtype; what becomes of an imaginary part is left to the library."""
+        if op.name != "astype" or out in self.outputs or not out.shape or not _is_var(op.args[0]):
+            return False
+        x = op.args[0]
+        if x.dtype is None or (x.value.dtype.kind == "c") != (out.value.dtype.kind == "c"):
+            return False
+        self.calls += 1
+        given = self.value(x)
+        self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(out, [])}, {given}, 'unsafe')")
+        return True
+
+    def scatter(self, op: Any, out: Any) -> bool:
+        """Numbers added to elements of an array, each to another one, which NumPy does quicker than in general."""
+        if op.name != "index_add" or out in self.outputs or len(op.args) != 3:
+            return False
+        array, index, values = op.args
+        if (
+            not _is_var(array)
+            or not _is_var(values)
+            or not (array.dtype == values.dtype == out.dtype)
+            or not _is_one_to_one(index)
+        ):
+            return False
+        given = self.value(array)
+        buffer = self.buffer(out, [])
+        is_new = array.is_constant and values.is_constant and not np.any(array.value) and np.all(values.value)
+        self.lines.append(f"{self.function('_copyto', np.copyto)}({buffer}, {given})")
+        self.lines.append(f"{buffer}[{self.value(index)}] {'' if is_new else '+'}= {self.value(values)}")
+        self.calls += 2
+        return True
+
+    def mask(self, condition: Any, dying: bool, opposite: bool) -> tuple[str, Slot | None]:
+        """All bits where a condition holds, or its opposite, as bytes; in its own memory if that is free then."""
+        byte = np.dtype(np.int8)
+        here, spare = self.bits(condition, byte), None
+        there = here
+        if not dying or condition not in self.arrays or self.slots[condition][0].live != {condition}:
+            spare = self.memory(condition.value.nbytes, ())
+            array = np.ndarray(condition.shape, byte, spare.memory.data, order=self.order(condition.shape))
+            there = self.constant((id(spare), condition.shape, byte), array, f"m{next(self.counter)}")
+        if opposite:
+            self.lines.append(f"{self.function('_subtract', np.subtract)}({here}, {self.number(1, byte)}, {there})")
+        else:
+            self.lines.append(f"{self.function('_negative', np.negative)}({here}, {there})")
+        self.calls += 1
+        return there, spare
+
+    def bits(self, var: Any, dtype: Any) -> str:
+        """The elements of `var` as integers of so many bits."""
+        if var.is_constant:
+            value = np.array(var.value, order=self.order(var.shape))
+            return self.constant((var, dtype, "bits"), value.view(dtype), "c")
+        text = self.text[var]
+        if var in self.arrays:
+            return self.constant((text, dtype, "bits"), self.arrays[var].view(dtype), f"{text}i")
+        return f"{text}.view({self.constant(dtype, dtype, f'_{dtype}')})"
 
     def product(self, op: Any, out: Any) -> bool:
         """A product of two matrices by `dot`, which has less around BLAS than `matmul`; an outer one by multiplying."""
@@ -452,10 +606,11 @@ class _Writer:
         for x in (a, b):
             self.gather(x)
         if out in self.outputs:
-            self.assign(out, f"{self.dotting(self.value(a), a)}({self.value(b)})")
+            new = f", {self.recycled(out, 'C')}" if out.value.nbytes > _SMALL else ""
+            self.assign(out, f"{self.dotting(self.value(a), a)}({self.value(b)}{new})")
             return True
         self.buffer(out, [])
-        if self.arrays[out].flags.c_contiguous:
+        if out not in self.arrays or self.arrays[out].flags.c_contiguous:
             self.lines.append(f"{self.dotting(self.value(a), a)}({self.value(b)}, {self.text[out]})")
         else:
             left = self.dotting(self.transposed(b), b)
@@ -470,7 +625,7 @@ class _Writer:
 
     def gather(self, x: Any) -> None:
         """Copy a tall matrix that comes in, and is in several products, into a buffer of our layout."""
-        if x.op is not None or x.is_constant or x in self.arrays or not self.tall or not _is_tall(x.shape):
+        if x.op is not None or x.is_constant or x in self.arrays or self.order(x.shape) == "C":
             return
         if self.dots[x] < 2 or x.value.nbytes > _SMALL or x.shape[1] == 1:
             return
@@ -488,14 +643,14 @@ class _Writer:
 
     def reduction(self, op: Any, out: Any) -> bool:
         """A sum, mean, maximum or minimum, without the wrapper."""
-        if op.name not in (*_REDUCING, "mean") or len(op.args) != 1 or set(op.kwargs) - {"axis", "keepdims"}:
+        if op.name not in REDUCING or len(op.args) != 1 or set(op.kwargs) - {"axis", "keepdims"}:
             return False
         x = op.args[0]
         axis, keepdims = op.kwargs.get("axis"), op.kwargs.get("keepdims", False)
-        if not _is_var(x) or x.value.dtype != out.value.dtype or out.value.dtype.kind not in "fc" or not x.value.size:
+        kinds = "b" if op.name in ("all", "any") else "fc"
+        if not _is_var(x) or x.value.dtype != out.value.dtype or out.value.dtype.kind not in kinds or not x.value.size:
             return False
-        reduce = _REDUCING.get(op.name, np.add).reduce
-        name = self.function(f"_{_REDUCING.get(op.name, np.add).__name__}_reduce", reduce)
+        name = self.reduce(op.name)
         self.calls += 1
         count = x.value.size // max(out.value.size, 1)
         array = self.arrays.get(x)
@@ -515,6 +670,11 @@ class _Writer:
             divide = self.function("_divide", np.divide)
             self.lines.append(f"{divide}({buffer}, {self.number(float(count), out.value.dtype)}, {buffer})")
         return True
+
+    def reduce(self, name: str) -> str:
+        """What reduces by the function `name`."""
+        ufunc = REDUCING[name]
+        return self.function(f"_{ufunc.__name__}_reduce", ufunc.reduce)
 
     def view(self, op: Any, out: Any) -> bool:
         """Another view of the same memory. Of a buffer it is made once."""
@@ -604,7 +764,7 @@ class _Writer:
         """The name of something that is made once."""
         known = self.constants.get(key)
         if known is None:
-            known = f"{name}{len(self.constants)}" if name in self.names or name == "c" else name
+            known = f"{name}{next(self.counter)}" if name in self.names or name == "c" else name
             self.names[known] = value
             self.constants[key] = known
         return known
@@ -618,7 +778,10 @@ class _Writer:
         if not _is_var(x):
             return self.number(x, dtype)
         if x.is_constant:
-            return self.constant(x, np.array(x.value, dtype=dtype, order=self.order(x.shape)), "c")
+            value = np.asarray(x.value, dtype=dtype)
+            number = uniform(value)
+            value = np.array(value, order=self.order(x.shape)) if number is None else np.array(number)
+            return self.constant((x, dtype), value, "c")
         if x.dtype is not None:
             return self.text[x]
         name = self.constant((x, dtype), np.empty((), dtype=dtype), f"{self.text[x]}_")
@@ -651,16 +814,16 @@ class _Recycler:
     A view of an array holds a reference to it. So what has no more references than ours is seen by nobody.
     """
 
-    def __init__(self, shape: Any, dtype: Any) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: Any, dtype: Any, order: Literal["C", "F"]) -> None:
+        self.shape, self.dtype, self.order = shape, dtype, order
         self.given: list[Any] = []
 
     def __call__(self) -> Any:
         for array in self.given:
             if getrefcount(array) <= 3:  # that of the list, of this loop, of the call
                 return array
-        array = np.empty(self.shape, self.dtype)
-        if len(self.given) < 2:
+        array = np.empty(self.shape, self.dtype, self.order)
+        if len(self.given) < 3:
             self.given.append(array)
         return array
 
@@ -682,12 +845,26 @@ def _without_overflow() -> Context:
 
 def _operations(item: Any) -> list[Any]:
     """The plan's operations in an item of the program."""
-    return item.ops if isinstance(item, Together | Products) else [item]
+    return getattr(item, "ops", [item])
 
 
 def _own(array: Any) -> Any:
     """An array that is in no buffer."""
     return array if isinstance(array, np.generic) or array.flags.owndata else np.array(array)
+
+
+def _alike(x: Any, y: Any) -> bool:
+    return x.dtype is not None and x.shape == y.shape and x.value.dtype == y.value.dtype
+
+
+def _is_written(op: Any) -> bool:
+    """Whether it is an operation whose result is written to where one likes."""
+    return op is not None and (op.name in SAME or op.name == "matmul")
+
+
+def is_ufunc(function: Any) -> bool:
+    """Whether it is a function of elements that gives one array."""
+    return isinstance(function, np.ufunc) and function.signature is None and function.nout == 1
 
 
 def _name(var: Any) -> str:
@@ -697,6 +874,31 @@ def _name(var: Any) -> str:
 
 def _is_var(x: Any) -> bool:
     return hasattr(x, "is_constant")
+
+
+def uniform(array: Any) -> Any:
+    """A large array of nothing but one number, to the last bit, as an array without axes; else None."""
+    if array.size < _MANY:
+        return None
+    row = np.ascontiguousarray(array).reshape(-1)
+    same = row.view(np.uint8).reshape(-1, array.itemsize) == row[:1].view(np.uint8)
+    return row[:1].reshape(()).copy() if same.all() else None
+
+
+def _is_one_to_one(index: Any) -> bool:
+    """Whether an index of arrays names each element once, since one of these just counts."""
+    if not isinstance(index, tuple) or not all(_is_var(x) and x.dtype is not None for x in index):
+        return False
+    if any(x.value.dtype.kind not in "iu" for x in index):
+        return False
+    shape = np.broadcast_shapes(*[x.shape for x in index])
+    counting = [x for x in index if x.is_constant and x.shape == shape]
+    return any(np.array_equal(np.ravel(x.value), np.arange(x.value.size)) for x in counting)
+
+
+def _is_nothing(x: Any) -> bool:
+    """Whether it is a constant of nothing but zeros, none of which is negative."""
+    return bool(x.is_constant and np.asarray(x.value).tobytes() == bytes(x.value.nbytes))
 
 
 def _variables(tree: Any) -> bool:

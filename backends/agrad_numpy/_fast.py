@@ -63,6 +63,32 @@ def count_nonzero(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Arr
     return np.asarray(np.count_nonzero(x, axis=axis, keepdims=keepdims))
 
 
+_LARGE = 1 << 13
+"""Elements from which on `where` is done by bits."""
+_ARRAYS = (np.ndarray, np.generic)
+BITS: dict[int, Any] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+"""Integers of as many bytes as the elements that `where` can choose by bits."""
+
+
+def where(condition: Array, x1: Array, x2: Array, /) -> Array:
+    """`numpy.where`; of many elements by bits, `x2 ^ ((x1 ^ x2) & mask)`: NumPy guesses what each condition will be.
+
+    Where the conditions have no pattern the guesses are wrong, which costs as much as twenty additions.
+    """
+    if type(condition) is not np.ndarray or condition.size < _LARGE or condition.dtype != np.bool_:
+        return np.where(condition, x1, x2)
+    if not isinstance(x1, _ARRAYS) or not isinstance(x2, _ARRAYS) or x1.dtype != x2.dtype:
+        return np.where(condition, x1, x2)
+    bits = BITS.get(x1.itemsize)
+    if bits is None or condition.shape != np.broadcast_shapes(condition.shape, x1.shape, x2.shape):
+        return np.where(condition, x1, x2)
+    mask = np.negative(condition.view(np.int8))
+    ones, others = x1.view(bits), x2.view(bits)
+    chosen = np.bitwise_and(np.bitwise_xor(ones, others), mask)
+    chosen ^= others
+    return chosen.view(x1.dtype)
+
+
 def matmul(x1: Array, x2: Array, /) -> Array:
     """`numpy.matmul`; `dot` for two matrices: half a microsecond less, and a fifth of the time of an outer product."""
     if type(x1) is type(x2) is np.ndarray and x1.ndim == x2.ndim == 2:
@@ -122,6 +148,7 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "max": max,
     "min": min,
     "count_nonzero": count_nonzero,
+    "where": where,
     "matmul": matmul,
     "matrix_transpose": operator.attrgetter("mT"),
 }

@@ -11,12 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._measure import Contestant, Outcome
+from benchmarks._measure import Contestant, Outcome, Unavailable
 from benchmarks.workloads.imports import ImportProblem
 from benchmarks.workloads.overhead import ChainProblem
 from benchmarks.workloads.scalar import ScalarProblem
 
 Node = Any  # a number or an array of some library that takes part in its graph
+
+
+def card(device: str) -> int | None:
+    """The number of the CUDA card that one of agrad's device names means; None if it is another kind of device."""
+    kind, _, number = device.partition(":")
+    return int(number or 0) if kind == "cuda" else None
 
 
 class ScalarModel:
@@ -95,7 +101,12 @@ def deep_recursion(depth: int = 1_000_000) -> Iterator[None]:
 class Chain(Contestant):
     """The chain of additions. A subclass says how it is built, differentiated and read."""
 
+    longest: int | None = None
+    """With more nodes it takes too long to wait for; None if nothing does."""
+
     def __init__(self, problem: ChainProblem) -> None:
+        if self.longest is not None and problem.steps > self.longest:
+            raise Unavailable(f"left out beyond {self.longest:,}")
         self.problem = problem
 
     @abstractmethod

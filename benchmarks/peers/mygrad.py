@@ -2,10 +2,12 @@
 
 import mygrad as mg
 import numpy as np
-from mygrad.nnet.activations import sigmoid
+from mygrad.nnet.activations import relu, sigmoid
+from mygrad.nnet.losses import softmax_crossentropy
 
 from benchmarks._measure import Contestant, Outcome
 from benchmarks.peers import _bases
+from benchmarks.workloads.mlp import MlpProblem
 from benchmarks.workloads.spiral import SpiralProblem
 
 
@@ -36,6 +38,33 @@ class Spiral(Contestant):
         return dict(zip("ABC", (weight.data for weight in self.weights), strict=True), loss=np.asarray(self.loss))
 
 
+class Mlp(Contestant):
+    """Its own activation and loss; the data is plain NumPy."""
+
+    def __init__(self, problem: MlpProblem) -> None:
+        self.problem = problem
+
+    def reset(self) -> None:
+        """New tensors with the initial weights."""
+        self.weights = {name: mg.tensor(weight) for name, weight in self.problem.weights.items()}
+
+    def run(self, steps: int) -> None:
+        """Forward, backward (which clears the graph), update."""
+        x, labels, rate = self.problem.x, self.problem.labels, self.problem.rate
+        a, b, c, d = weights = list(self.weights.values())
+        for _ in range(steps):
+            logits = mg.matmul(relu(mg.matmul(x, a) + b), c) + d
+            loss = softmax_crossentropy(logits, labels)
+            loss.backward()
+            for weight in weights:
+                weight.data -= rate * weight.grad
+        self.loss = loss.item()
+
+    def outcome(self) -> Outcome:
+        """The last loss and the weights."""
+        return {"loss": np.asarray(self.loss), **{name: weight.data for name, weight in self.weights.items()}}
+
+
 class Chain(_bases.Chain):
     """The additions on tensors."""
 
@@ -61,3 +90,9 @@ class Chain(_bases.Chain):
     def gradient(self) -> np.ndarray:
         """The leaf's gradient."""
         return self.x.grad
+
+
+class ShortChain(Chain):
+    """The same for the longest chains that it does in seconds."""
+
+    longest = 100_000

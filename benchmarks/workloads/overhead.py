@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._measure import Outcome
-from benchmarks._workload import Peer, Workload, positive
+from benchmarks._workload import Peer, Workload, add_device, positive
 
 PHASES = ("forward", "backward", "both")
 
@@ -23,6 +23,7 @@ class ChainProblem:
     x: np.ndarray
     steps: int
     phase: str
+    device: str = "cpu"
 
     def expected(self) -> Outcome:
         """Every addition adds one x."""
@@ -33,7 +34,7 @@ class ChainProblem:
 
     def settings(self) -> Mapping[str, Any]:
         """What the table says about it."""
-        return {"phase": self.phase, "elements": self.x.size}
+        return {"phase": self.phase, "elements": self.x.size, "device": self.device}
 
 
 def _add_options(parser: ArgumentParser) -> None:
@@ -45,11 +46,12 @@ def _add_options(parser: ArgumentParser) -> None:
         default=list(PHASES),
         help="what is timed, a table for each (default: all)",
     )
+    add_device(parser)
 
 
 def _problems(options: Namespace) -> list[ChainProblem]:
     x = np.array([0.5, -1.25, 2.0])
-    return [ChainProblem(x, options.length, phase) for phase in options.phase]
+    return [ChainProblem(x, options.length, phase, options.device) for phase in options.phase]
 
 
 OVERHEAD = Workload(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._measure import Outcome
-from benchmarks._workload import Peer, Workload
+from benchmarks._workload import Peer, Workload, add_device
 from benchmarks.reference import spiral_numpy
 
 
@@ -48,13 +48,11 @@ class SpiralProblem:
 
     def settings(self) -> Mapping[str, Any]:
         """What the table says about it."""
-        return {"points": len(self.xs), "network": "2-8-8-1", "dtype": "float64", "device of agrad": self.device}
+        return {"points": len(self.xs), "network": "2-8-8-1", "dtype": "float64", "device": self.device}
 
 
 def _add_options(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", default="cpu", help="where agrad's arrays live; the peers stay on the CPU (default: %(default)s)"
-    )
+    add_device(parser)
 
 
 def _problems(options: Namespace) -> list[SpiralProblem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import agrad as ag
 from agrad import Tensor
 from agrad.functional import sigmoid
-from agrad.losses import binary_cross_entropy
+from agrad.losses import binary_cross_entropy, cross_entropy
 from agrad_numpy._backend import NumpyBackend
 
 rng = np.random.default_rng(5)
@@ -48,6 +49,18 @@ def left(f: Callable[..., Any], *arguments: Tensor) -> int:
         (lambda x, y: -x * -y, 1),
         (lambda x, y: -x / -y, 1),
         (lambda x, y: -x * y, 2),
+        (lambda x, y: -x * 3 + y, 2),
+        (lambda x, y: -3.5 * -x + y, 2),
+        (lambda x, y: -x / 3 + y, 2),
+        (lambda x, y: 3 / -x + y, 2),
+        (lambda x, y: -x * 0.0 + y, 3),  # -1.0 * 0 is -0.0
+        (lambda x, y: -(x * x) / 2 + y, 3),
+        (lambda x, y: -1 * x + y, 1),
+        (lambda x, y: x * ag.asarray(-1.0) + y, 1),
+        (lambda x, y: x / 4, 1),
+        (lambda x, y: x / -0.125, 1),
+        (lambda x, y: x / 1e-300, 1),
+        (lambda x, y: x / float("inf"), 1),
         (lambda x, y: ag.astype(x, "float64") + y, 1),
         (lambda x, y: ag.reshape(x, (2, 4)) + y, 1),
         (lambda x, y: ag.broadcast_to(x[0, :1], (2, 4)) + y, 2),
@@ -64,6 +77,22 @@ def test_rewritings_are_exact(f: Callable[..., Tensor], operations: int) -> None
     x = Tensor([SPECIAL[:4], SPECIAL[4:]], requires_grad=False)
     y = Tensor([SPECIAL[3::-1], SPECIAL[:3:-1]], requires_grad=False)
     assert left(f, x, y) <= operations
+
+
+def test_a_division_by_a_power_of_two_is_a_product() -> None:
+    x = Tensor(np.array([5e-324, 1.7e308, 3.0, -1.0, 1e-310]), requires_grad=False)
+    for number, dtype in itertools.product((2, 0.25, -8.0, 2.0**64), ("float64", "float32")):
+        f = ag.compile(lambda x, n=number: x / n)
+        with np.errstate(all="ignore"):
+            y = ag.astype(x, dtype)
+            f(y)
+            ours = f(y).numpy()
+            assert ours.tobytes() == (y.numpy() / number).tobytes()
+        assert ours.dtype == dtype
+        assert "_multiply(" in f.source()
+    f = ag.compile(lambda x: x / 3)
+    f(x)
+    assert "_divide(" in f.source()
 
 
 def test_what_a_tensor_holds_is_no_constant() -> None:
@@ -283,3 +312,76 @@ def test_the_reference_executor_is_the_oracle(monkeypatch: pytest.MonkeyPatch) -
     assert "b0" in fast
     assert "b0" not in plain
     assert "del v" in plain
+
+
+def test_a_gradient_is_in_the_memory_that_the_parameter_takes_over() -> None:
+    x = ag.asarray(rng.normal(size=(50, 200)))
+    w = Tensor(rng.normal(size=(200, 100)))
+    twin = Tensor(w.numpy())
+
+    def training(w: Tensor) -> Any:
+        def step(rate: float) -> Tensor:
+            loss = ag.sum((x @ w) ** 2) / 100
+            loss.backward()
+            w.gradient_update(rate)
+            return loss
+
+        return step
+
+    step, eager = ag.compile(training(w)), training(twin)
+    for i in range(5):
+        np.testing.assert_allclose(float(step(1e-3 * i)), float(eager(1e-3 * i)), rtol=1e-12)
+        np.testing.assert_allclose(w.numpy(), twin.numpy(), rtol=1e-11)
+    (figures,) = step.report().programs
+    assert figures["bytes"] < w.value.nbytes
+    kept = [w.value for _ in range(4) if step(1e-3) is not None]
+    for array in kept:
+        eager(1e-3)
+        np.testing.assert_allclose(array, twin.numpy(), rtol=1e-11)
+    np.testing.assert_allclose(step.repeat(6, 1e-3).numpy(), [float(eager(1e-3)) for _ in range(6)], rtol=1e-10)
+    np.testing.assert_allclose(w.numpy(), twin.numpy(), rtol=1e-10)
+
+
+def test_a_gradient_that_somebody_gets_too_is_not_written_over() -> None:
+    w = Tensor(rng.normal(size=(200, 100)))
+
+    @ag.compile
+    def step() -> list[Tensor]:
+        loss = ag.sum(w * w * w)
+        loss.backward()
+        gradient = ag.asarray(w.grad) * 2
+        w.gradient_update(0.01)
+        return [gradient, gradient.mT[:3], gradient - 1]
+
+    for _ in range(4):
+        before = w.numpy().copy()
+        gradient, part, less = step()
+        np.testing.assert_allclose(gradient.numpy(), 6 * before**2, rtol=1e-12)
+        np.testing.assert_allclose(part.numpy(), 6 * before.T[:3] ** 2, rtol=1e-12)
+        np.testing.assert_allclose(less.numpy(), 6 * before**2 - 1, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(w.numpy(), before - 0.03 * before**2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_elements_that_are_named_once_are_added_to_at_once(dtype: str) -> None:
+    labels = ag.asarray([2, 0, 1, 1])
+    logits = Tensor(rng.normal(size=(4, 3)), dtype=dtype, requires_grad=False)
+    gradient = ag.grad(lambda x, y: cross_entropy(x * 2, y))
+    f = ag.compile(gradient)
+    for _ in range(3):
+        np.testing.assert_allclose(f(logits, labels).numpy(), gradient(logits, labels).numpy(), rtol=1e-5)
+        labels = ag.asarray(rng.integers(0, 3, 4))
+    assert "_index_add" not in f.source()
+    weighted = ag.grad(lambda x, y, w: ag.sum(ag.take_along_axis(x, y, axis=1) * w))
+    g = ag.compile(weighted)
+    for _ in range(3):
+        arguments = logits, labels[:, None], ag.asarray(rng.normal(size=(4, 1)), dtype=dtype)
+        np.testing.assert_allclose(g(*arguments).numpy(), weighted(*arguments).numpy())
+
+
+def test_elements_that_are_named_twice_are_added_to_twice() -> None:
+    rows = ag.asarray([0, 1, 1, -1])
+    gradient = ag.grad(lambda x: ag.sum(x[rows, ag.asarray([0, 1, 1, 0])] * ag.asarray([1.0, 2.0, 3.0, 4.0])))
+    f = ag.compile(gradient)
+    for _ in range(2):
+        assert f(ag.ones((3, 2))).numpy().tolist() == [[1.0, 0.0], [0.0, 5.0], [4.0, 0.0]]
