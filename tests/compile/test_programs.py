@@ -97,12 +97,25 @@ def _where(tensors: list[Tensor], choose: Any) -> Tensor:
     return ag.where(x > y, ag.sqrt(ag.abs(x)), y * 2)
 
 
+def _side_by_side(x: Tensor, y: Tensor) -> Tensor:
+    """Equal operations on several arrays, which an executor may do together."""
+    one, other = ag.log(x * x + 1), ag.log(y * y + 1)
+    return (1 - ag.tanh(one)) / (other + 1) + (1 - ag.tanh(other)) / (one + 1)
+
+
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    """Sums of products, which an executor may compute as dot products."""
+    terms = ag.exp(-x * x) * y - ag.exp(-y * y) * x
+    return (ag.mean(terms) if terms.size else ag.sum(terms)) + ag.sum(ag.tanh(x) * ag.tanh(x))
+
+
 STEPS: list[Step] = [
     *[_unary(f) for f in (ag.tanh, ag.sin, ag.exp, ag.negative, ag.square, ag.abs, F.sigmoid, F.relu, F.softplus)],
     *[_unary(f) for f in (lambda x: ag.log(x * x + 1), lambda x: 1 - x, lambda x: x / 3, lambda x: x**3, lambda x: -x)],
     *[_unary(f) for f in (lambda x: ag.atan(x) * 2 + 1, lambda x: x * 1 - 0, lambda x: x.detach() * x)],
     *[_binary(f) for f in (ag.add, ag.subtract, ag.multiply, ag.maximum, ag.hypot, lambda x, y: x / (y * y + 1))],
     *[_binary(f) for f in (lambda x, y: x - -y, lambda x, y: -x + y, lambda x, y: -x * -y, lambda x, y: x * y + x * y)],
+    *[_binary(f) for f in (_side_by_side, _products)],
     *[_reduce(f) for f in (ag.sum, ag.mean, ag.max, ag.std, F.logsumexp)],
     *(_matmul, _matmul, _reshape, _spread, _index, _write, _join, _where),
 ]
