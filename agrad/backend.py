@@ -63,7 +63,8 @@ class Body(NamedTuple):
     bytes: int = 0
     """and their size."""
     calls: int | None = None
-    """How many functions of the library a run calls, where that is not the number of the plan's operations."""
+    """How many functions of the library a run calls, where that is not the number of the plan's operations; those in a
+    loop over the blocks of an array count once."""
     kernels: str = ""
     """The source of what the lines launch on a device: `source()` shows it, too."""
     once: int = 0

@@ -108,15 +108,7 @@ class Writer:
         self.outputs = set(plan.outputs)
         self.items = items
         self.at = 0
-        self.last: dict[Any, int] = {}
-        """The number of the item that uses a value last,"""
-        self.users: dict[Any, int] = {}
-        """and how many do."""
-        for i, item in enumerate(self.items):
-            for var in item.uses():
-                if self.last.get(var) != i:
-                    self.users[var] = self.users.get(var, 0) + 1
-                    self.last[var] = i
+        self.last = {var: i for i, item in enumerate(self.items) for var in item.uses()}
         self.last.update(dict.fromkeys(plan.outputs, len(self.items)))
         self.once = self._how_many_once()
         """How many items are the same in every turn of a loop."""
@@ -129,8 +121,6 @@ class Writer:
                 for side in item.sides:
                     joint = self.joints.get(side[0]) or _Joint(side, any(map(self.is_fixed, side)))
                     self.joints.update(dict.fromkeys(side, joint))
-        self.homes = {x: var for var in self.joints for x in self._made_in_place(var)}
-        """The values that are overwritten by one that is to be side by side with others, and so made there."""
         self.names: dict[str, Any] = {}
         self.lines: list[str] = []
         self.text: dict[Any, str] = dict(plan.names)
@@ -205,18 +195,6 @@ class Writer:
         self.last.update(dict.fromkeys(made & used, len(self.items)))
         return once
 
-    def _made_in_place(self, var: Any) -> list[Any]:
-        """The operand whose place `var` takes, if it is made by a function of elements, the only one to use that."""
-        op = var.op
-        if op is None or op.name not in SAME or op.kwargs:
-            return []
-        for x in op.uses():
-            if self.users.get(x) != 1 or self.last[x] == len(self.items) or self.items[self.last[x]] is not op:
-                continue
-            if x.dtype == var.dtype and x.shape == var.shape and x.op is not None and x not in self.joints:
-                return [x]
-        return []
-
     def is_fixed(self, var: Any) -> bool:
         """Whether it is an input that is the same in every turn."""
         return var in self.plan.fixed
@@ -266,15 +244,12 @@ class Writer:
         """A place for `var`: that of an operand in `taken` that is used for the last time, or free memory."""
         shape, dtype = var.shape, var.value.dtype
         order = order or self.order(shape)
-        home = self.homes.get(var, var)
-        joint = self.joints.get(home)
+        joint = self.joints.get(var)
         if joint is not None:
             slot = joint.slot = joint.slot or self.memory(joint.size, joint.members, joint.is_fixed)
-            memory = slot.memory[joint.offsets[home] :].data
-            there = [x for x in taken if self.homes.get(x) is var and x in joint.placed]
+            memory = slot.memory[joint.offsets[var] :].data
             joint.placed.add(var)
-            array = self.arrays[there[0]] if there else np.ndarray(shape, dtype, memory, order=order)
-            return self.place(var, slot, array, self.text[there[0]] if there else None)
+            return self.place(var, slot, np.ndarray(shape, dtype, memory, order=order), None)
         if var in self.becoming and order == "C":
             if not self.take_over(var, self.becoming[var], taken):
                 self.assign(var, self.recycled(self.becoming[var], order))

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-SMALL = 1 << 15
-"""Bytes of an array up to which the call costs more than the work."""
+SMALL = 1 << 14
+"""Bytes of an array up to which the call costs more than the work; of larger ones side by side the memory does."""
 _FLAT = 1 << 16
 """Bytes up to which a sum of products is a dot product: of more, a sum in pairs is more accurate."""
 _MANY = 400
