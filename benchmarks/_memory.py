@@ -95,7 +95,7 @@ class Elsewhere(Weighed):
     def __init__(self, peer: Any, problem: Any, scale: Callable[[], _Scale]) -> None:
         if scale is Allocated and not peer.kind().traced:
             raise Unavailable("not seen by tracemalloc")
-        if scale is Resident and not CLEAR_REFS.exists():
+        if scale is Resident and not os.access(CLEAR_REFS, os.W_OK):
             raise Unavailable("measured on Linux only")
         peer.enter(problem)  # raises Unavailable here rather than in the child
         self.order = pickle.dumps((peer, problem, scale))

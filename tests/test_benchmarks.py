@@ -413,6 +413,8 @@ def test_rounds_are_positive(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         (["black-scholes", "--size", "9", "--device", "somewhere"], [{"options": 9, "device": "somewhere"}]),
         (["chain", "--measure", "time", "--length", "4", "5"], [{"device": "cpu"}, {"device": "cpu"}]),
         (["chain", "--measure", "resident", "--length", "4", "100000"], [{"device": "cpu"}]),
+        (["chain", "--length", "4"], [{"device": "cpu"}] * 2),
+        (["chain", "--length", "4", "--device", "somewhere"], [{"device": "somewhere"}]),
         (
             ["memory", "--layers", "2", "--width", "4", "--batch", "3"],
             [{"layers": 2, "width": 4, "batch": 3}, {"layers": 2, "width": 4, "batch": 3}],
