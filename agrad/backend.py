@@ -203,6 +203,11 @@ class Backend(ABC):
         """The dtype of real floating-point data that nobody chose."""
         return device.xp.float64
 
+    def send(self, array: Array, target: Device, dtype: DType | None) -> Array:
+        """A copy of an array of this library on a device of another, of the same dtype unless told."""
+        dtype = dtype_name(array.dtype) if dtype is None else dtype
+        return target.asarray(self.to_numpy(array), dtype, copy=True)
+
     def number(self, value: Any) -> Any:
         """`value` as a Python number if it is one of this library's scalars, which must not widen; else None."""
         return None
@@ -701,8 +706,7 @@ def transfer(array: Array, target: Device, dtype: DType | None = None) -> Array:
     """
     source = device_of(array)
     if source is not None and source.backend is not target.backend:
-        dtype = dtype_name(array.dtype) if dtype is None else dtype
-        return target.asarray(source.backend.to_numpy(array), dtype, copy=True)
+        return source.backend.send(array, target, dtype)
     return target.asarray(array, dtype, copy=True)
 
 

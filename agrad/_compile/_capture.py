@@ -21,7 +21,7 @@ from ._plan import Plan, make_plan
 from ._program import Handle, Writer, build, compiled_node
 from ._reference import reference
 from ._scope import _ATOMS, STRANGER, Cell, Scope, Watch, fingerprint, is_leaf
-from ._trace import Number, Placeholder, Trace, Var, is_array, real, recording
+from ._trace import Number, Placeholder, Trace, Var, insist, is_array, is_number, real, recording
 
 
 class Program:
@@ -33,9 +33,10 @@ class Program:
         self.body = body
         self.title = title
         self.signature = signature
-        self.spec: Any = None
         self.carried: dict[str, str] = {}
-        self.results: dict[Any, str] = {}
+        """The variables that a call changes for the next one, and what they become."""
+        self.recorded: list[str] = []
+        """The variables of what a call's result holds."""
         self.source = ""
         self.replay: Callable[..., Any] = _no_replay
         self._loop: Callable[..., Any] | None = None
@@ -43,8 +44,7 @@ class Program:
     def loop(self) -> Callable[..., Any]:
         """The program of many calls, made when it is first asked for."""
         if self._loop is None:
-            recorded = [self.results[var] for var in _recorded(self.spec)]
-            source = self.writer.loop(self.body, self.carried, recorded)
+            source = self.writer.loop(self.body, self.carried, self.recorded)
             self._loop = build("loop", source, self.writer.names, self.title)
         return self._loop
 
@@ -119,14 +119,15 @@ class Capture:
         code = getattr(_innermost(function), "__code__", None)
         names = list(code.co_varnames[: code.co_argcount]) if code else []
         self.leaves, self.structure = flatten(args, kwargs, names)
-        roots = {leaf.path: leaf.value for leaf in self.leaves if not isinstance(leaf.value, Tensor)}
-        self.scope = Scope({_name(function): function, **roots})
+        roots = [(leaf.path, leaf.value) for leaf in self.leaves if not _is_input(leaf.value)]
+        self.scope = Scope([(_name(function), function), *roots])
         self.handles: dict[int, Handle] = {}
         self.arrays: list[tuple[Var, str, str | None]] = []
         self.numbers: list[tuple[Var, str, str]] = []
         self.cells: list[tuple[Cell, Var]] = []
         self.changed: list[tuple[Cell, Var, Var]] = []
-        self.devices: set[Device] = set()
+        self.made: dict[int, str] = {}
+        """The variables of the program's new tensors, by the ids of the recorded call's."""
 
     # The run ---------------------------------------------------------------------------------------------------------
 
@@ -139,24 +140,29 @@ class Capture:
             return self.function(*self.args, **self.kwargs)
         devices = {handle.tensor._device for handle in self.handles.values()}
         self.trace = trace = Trace(next(iter(devices)).backend.fused if len(devices) == 1 else frozenset())
+        watch = Watch(trace.fail, self._reads_gradient)
+        finished = False
         with recording(trace):  # until no tensor has a placeholder any more, since other threads may read them
             try:
                 leaves = iter(self._inputs())
                 args, kwargs = rebuild(self.args, leaves), rebuild(self.kwargs, leaves)
-                with Watch(trace.fail, self._reads_gradient) as watch:
-                    result = self.function(*args, **kwargs)
+                result = watch.run(self.function, args, kwargs)
                 del args, kwargs, leaves
-            except BaseException as error:
-                self._undo()
-                raise Failed(trace.reason or f"it can't be recorded: {type(error).__name__}: {error}") from error
-            self.reason = trace.reason
-            trace.close()
-            try:
+                finished = True
+                self.reason = trace.reason
+                trace.close()
                 outcome = None if self.reason else self._outcome(result)
+            except BaseException as error:
+                if finished:
+                    raise
+                raise Failed(trace.reason or f"it can't be recorded: {type(error).__name__}: {error}") from error
             finally:
-                result = self._materialise(result)
+                if finished:
+                    result = insist(lambda: self._materialise(result))
+                else:
+                    insist(self._undo)
         if outcome is not None:
-            self._finish(outcome, watch.ran)
+            self._finish(outcome, watch.ran, watch.library)
         trace.forget()
         return result
 
@@ -174,28 +180,26 @@ class Capture:
         for handle in self.handles.values():
             handle.var = trace.var(handle.value)
             handle.tensor._value = trace.placeholder(handle.value, handle.var)
-            trace.known[id(handle.value)] = handle.var
         for leaf in self.leaves:
             value = leaf.value
             if isinstance(value, float):
                 var = trace.var(float(value))
                 self.numbers.append((var, leaf.path, leaf.expression))
                 replaced.append(Number(float(value), trace, var))
-            elif not isinstance(value, Tensor) and is_array(value):
-                var = trace.input(value)
+            elif not isinstance(value, Tensor) and _is_input(value):
+                var = trace.var(value)
                 self.arrays.append((var, leaf.path, leaf.expression))
                 replaced.append(trace.placeholder(value, var))
             else:
                 replaced.append(value)
         for array, path in self.scope.arrays.values():
-            if id(array) not in trace.known:
-                self.arrays.append((trace.input(array), path, None))
+            self.arrays.append((trace.input(array), path, None))
         for cell in self.scope.cells:
             if type(cell.value) in (int, float):
                 var = trace.var(cell.value)
                 cell.holder[cell.key] = Number(cell.value, trace, var)
             elif is_array(cell.value):
-                var = trace.input(cell.value)
+                var = trace.var(cell.value)
                 cell.holder[cell.key] = trace.placeholder(cell.value, var)
             else:
                 continue
@@ -221,16 +225,16 @@ class Capture:
             self.reason = str(why)
             return None
 
-    def _finish(self, outcome: Any, ran: set[Any]) -> None:
+    def _finish(self, outcome: Any, ran: set[Any], library: set[Any]) -> None:
         """Make the program, or say why there is none."""
-        places, tensors, self.reason = self.scope.guards(ran)
+        places, tensors, self.reason = self.scope.guards(ran, library)
         if self.reason:
             self.passing = self.reason.startswith(STRANGER)
             return
         self.writer = writer = Writer(self.mode, self.keep_grads)
         writer.structure(self.structure)
         for leaf in self.leaves:
-            if not isinstance(leaf.value, Tensor | float) and not is_array(leaf.value):
+            if not _is_input(leaf.value):
                 self._static_argument(leaf)
         contents = self.scope.contents
         changed = [place.path for place in places if not _still(place)]
@@ -244,7 +248,8 @@ class Capture:
             if self.trace.known[id(array)] not in used:  # Python may have taken elements out of it
                 writer.content(array, self.scope.arrays[id(array)][1], contents[id(array)])
         for place in places:
-            writer.guard(place)
+            if place.kind != "cache":  # somebody else's use of it changes nothing
+                writer.guard(place)
         self._write(outcome, {id(tensor) for tensor in tensors})
         if not self.keep_grads:
             for handle in self.handles.values():
@@ -255,7 +260,7 @@ class Capture:
         value = leaf.value
         if value is None or isinstance(value, bool):
             self.writer.checks.append(f"{leaf.expression} is not {value}")
-        elif isinstance(value, _ATOMS):
+        elif isinstance(value, _ATOMS) or is_number(value):
             name = self.writer.name(f"_was_{leaf.path}", value)
             self.writer.checks.append(f"({leaf.expression} is not {name} and not _same({leaf.expression}, {name}))")
         else:
@@ -337,7 +342,7 @@ class Capture:
             )
         var = self._var(tensor._value, "the result")
         self.outputs.append(var)
-        return "tensor", var, tensor._device, node is not None
+        return "tensor", var, tensor._device, node is not None, id(tensor)
 
     # Writing ---------------------------------------------------------------------------------------------------------
 
@@ -352,7 +357,8 @@ class Capture:
         plan = make_plan(everywhere[0].xp, trace.ops, dict.fromkeys(inputs), self.outputs)
         read = set(plan.inputs)
         devices = {handle.device for handle in handles if handle.var in read} | _devices_of(spec)
-        device = next(iter(devices)) if len(devices) == 1 else None
+        libraries = {backend_of(var.value) for op in plan.ops for var in op.outs if var.dtype is not None}
+        device = next(iter(devices)) if len(devices) == 1 and len(libraries) <= 1 else None
         loaded = []
         for handle in handles:
             changes = handle.new is not None or handle.gradient is not None
@@ -365,7 +371,7 @@ class Capture:
             ):
                 writer.handle(handle)
                 loaded.append(handle)
-        self._aliases(loaded)
+        self._aliases(loaded, guarded)
         for var, path, expression in self.arrays:
             if expression or var in read:
                 writer.array(var, path, expression)
@@ -384,7 +390,7 @@ class Capture:
         if body is None:
             body = reference(plan, device or everywhere[0])
         program = Program(writer, plan, body, _name(self.function), self._signature())
-        program.results = results = dict(zip(self.outputs, [body.results[var] for var in plan.outputs], strict=True))
+        results = dict(zip(self.outputs, [body.results[var] for var in plan.outputs], strict=True))
         for handle in loaded:
             writer.store(handle, results)
             if handle.new is not None and handle.var in writer.variables:
@@ -395,15 +401,19 @@ class Capture:
         making: list[str] = []
         result = self._making(spec, results, making)
         writer.names.update(body.names)
-        program.spec = spec
+        program.recorded = [results.get(var) or writer.variables[var] for var in _recorded(spec)]
         program.source = writer.replay(body, result, making)
         program.replay = build("replay", program.source, writer.names, program.title)
         plan.forget()
         self.program = program
 
-    def _aliases(self, handles: list[Handle]) -> None:
-        """Tensors that were two, or had two arrays, have to be so again where it matters, and the other way round."""
+    def _aliases(self, handles: list[Handle], guarded: set[int]) -> None:
+        """Tensors that were two have to be so again where it matters, and those that were one have to be one again."""
         for i, handle in enumerate(handles):
+            if handle.argument and id(handle.tensor) in guarded:  # the function finds it elsewhere too
+                name = self.writer.tensors[id(handle.tensor)]
+                held = self.writer.hold(f"_known_{handle.path}", handle.tensor)
+                self.writer.loads.append(f"if {name} is not {held}: return _MISS")
             for other in handles[:i]:
                 if not (handle.argument or other.argument):
                     continue
@@ -439,8 +449,10 @@ class Capture:
         if kind == "array":
             backend = backend_of(spec[1].value)
             return f"{writer.hold('_present', backend.present)}({results[spec[1]]})"  # type: ignore[union-attr]
-        _, var, device, tracked = spec
-        name = writer.name("result")
+        _, var, device, tracked, key = spec
+        if key in self.made:  # the same tensor again
+            return self.made[key]
+        name = self.made[key] = writer.name("result")
         node = writer.name("_compiled", compiled_node(var.shape, var.dtype, device)) if tracked else None
         making += [
             f"{name} = _new(_Tensor)",
@@ -459,7 +471,7 @@ class Capture:
         parts = []
         for leaf in self.leaves:
             value = leaf.value
-            if isinstance(value, Tensor) or is_array(value):
+            if isinstance(value, Tensor) or (is_array(value) and not is_number(value)):
                 parts.append(f"{leaf.path}: {value.dtype}{list(value.shape)}")
             elif isinstance(value, float):
                 parts.append(f"{leaf.path}: float")
@@ -471,11 +483,14 @@ class Capture:
 
     def _undo(self) -> None:
         """Make all tensors and states what they were before the run."""
+        self.restore()
+        self._release(None)
+
+    def restore(self) -> None:
+        """Make all tensors and states what they were."""
         for handle in self.handles.values():
             handle.restore()
-        for cell, _ in self.cells:
-            cell.holder[cell.key] = cell.value
-        self._release(None)
+        self.scope.restore()
 
     def _materialise(self, result: Any) -> Any:
         """Put real values in the place of placeholders, wherever these were left."""
@@ -497,6 +512,11 @@ class Capture:
 
 class _NoProgram(Exception):
     """Why there can be no program."""
+
+
+def _is_input(value: Any) -> bool:
+    """Whether an argument's value is read anew in every call."""
+    return isinstance(value, Tensor | float) or (is_array(value) and not is_number(value))
 
 
 def _still(place: Any) -> bool:
@@ -522,9 +542,11 @@ def _tensors(tree: Any) -> list[Tensor]:
 
 
 def _recorded(spec: Any) -> list[Var]:
-    """The Vars of what is new in every call's result."""
+    """The Vars of what a call's result holds."""
     if spec[0] in ("tensor", "array", "number"):
         return [spec[1]]
+    if spec[0] == "handle":
+        return [spec[1].new or spec[1].var]
     items = spec[2] if spec[0] == "sequence" else spec[1].values() if spec[0] == "dict" else ()
     return [var for item in items for var in _recorded(item)]
 

@@ -10,10 +10,11 @@ from typing import Any, overload
 from .._errors import CompileError
 from .._modes import KEEPING, TRANSFORMING, current_mode
 from .._tensor import Tensor, wrap
+from ..backend import _devices, backend_of
 from ._capture import Capture, Failed, Program
 from ._program import BUSY, MISS
 from ._scope import is_leaf
-from ._trace import active, is_recording_here, lock
+from ._trace import active, is_array, is_recording_here, lock
 
 PROGRAMS = 16
 """So many programs, one for each signature, a function may have; with more it runs eagerly."""
@@ -171,22 +172,31 @@ class Compiled:
             return self._function(*args, **kwargs)
         if not all(is_leaf(x) for x in (*args, *kwargs.values()) if isinstance(x, Tensor)):
             return self._function(*args, **kwargs)
-        if not lock.acquire(blocking=False):  # another thread records: nobody waits for it
-            return self._function(*args, **kwargs)
         try:
-            return self._capture(args, kwargs)
-        finally:
-            lock.release()
+            if lock.acquire(blocking=False):
+                return self._capture(args, kwargs)
+        finally:  # also where an interrupt came right after the lock was got
+            if lock._is_owned():  # type: ignore[attr-defined]
+                lock.release()
+        return self._function(*args, **kwargs)  # another thread records: nobody waits for it
 
     def _capture(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         capture = Capture(self._function, args, kwargs, self._keep_grads)
+        devices = len(_devices)
         try:
             result = capture.run()
         except Failed as failed:
             if not isinstance(failed.__cause__, Exception):
                 raise failed.__cause__ from None  # type: ignore[misc]
-            result = self._function(*args, **kwargs)  # raises the same again, if it was not for the recording
-            self._reason = str(failed)
+            try:
+                result = self._function(*args, **kwargs)  # raises the same again, if it was not for the recording
+            except BaseException:
+                capture.restore()
+                raise
+            if len(_devices) == devices:
+                self._reason = str(failed)
+            else:  # the next call will find the devices that this one was the first to use
+                self._passing = str(failed)
             return result
         if capture.program is not None:
             self._add(capture.program)
@@ -256,25 +266,20 @@ class _State:
         capture = Capture(function, args, kwargs, False)
         capture.find_handles()
         self.handles = list(capture.handles.values())
-        self.cells = capture.scope.cells
+        self.scope = capture.scope
+        self.restore = capture.restore
 
     def paths(self) -> Iterator[str]:
         yield from (handle.path for handle in self.handles)
-        yield from (cell.key for cell in self.cells)
+        yield from (cell.key for cell in self.scope.cells)
         while True:
             yield "the result"
 
     def now(self, result: Any) -> list[Any]:
         """Copies on the host."""
         values = [handle.tensor.numpy() for handle in self.handles]
-        values += [cell.holder[cell.key] for cell in self.cells]
+        values += [_on_host(cell.holder[cell.key]) for cell in self.scope.cells]
         return values + [wrap(x, x_device).numpy() for x, x_device in _with_devices(result)]
-
-    def restore(self) -> None:
-        for handle in self.handles:
-            handle.restore()
-        for cell in self.cells:
-            cell.holder[cell.key] = cell.value
 
 
 def _with_devices(tree: Any) -> Iterator[tuple[Any, Any]]:
@@ -283,6 +288,11 @@ def _with_devices(tree: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(tree, list | tuple | dict):
         for item in tree.values() if isinstance(tree, dict) else tree:
             yield from _with_devices(item)
+
+
+def _on_host(value: Any) -> Any:
+    """A number, or an array as NumPy's."""
+    return backend_of(value).to_numpy(value) if is_array(value) else value  # type: ignore[union-attr]
 
 
 def _close(ours: Any, theirs: Any) -> bool:

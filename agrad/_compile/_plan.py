@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._typing import Namespace
+from ..backend import backend_of, find_device
 from ._trace import Op, Var, substitute
 
 
@@ -77,6 +78,12 @@ def make_plan(xp: Namespace, recorded: list[Op], inputs: Iterable[Var], outputs:
     return plan
 
 
+def library_of(var: Var) -> Namespace:
+    """The namespace of an array. One program may have arrays of several libraries."""
+    backend = backend_of(var.value)
+    return find_device(backend.device_name(var.value)).xp  # type: ignore[union-attr]
+
+
 def _drop_dead(plan: Plan) -> None:
     """Leave out what nothing depends on. What is impure stays."""
     needed = set(plan.outputs)
@@ -127,8 +134,8 @@ class _Simplifier:
         if var in self.copies:
             return self.copies[var]
         if stands.is_constant:  # the recorded call gave this very array to the caller
-            stands.value = self.plan.xp.asarray(stands.value, copy=True)
-        op = Op("copy", functools.partial(self.plan.xp.asarray, copy=True), (stands,), {}, False, False)
+            stands.value = library_of(stands).asarray(stands.value, copy=True)
+        op = Op("copy", functools.partial(library_of(stands).asarray, copy=True), (stands,), {}, False, False)
         self.copies[var] = made = Var(-len(self.copies) - 1, var.value, op)
         op.outs.append(made)
         self.plan.ops.append(op)
@@ -169,7 +176,7 @@ class _Simplifier:
         out.is_constant = True
         out.op = None
         if out.shape == ():
-            value = float(out.value) if self.plan.xp.isdtype(out.dtype, "real floating") else out.value
+            value = float(out.value) if library_of(out).isdtype(out.dtype, "real floating") else out.value
             self.stands[out] = self.constants.setdefault((out.dtype, repr(value)), out)
         if self.stands.get(out) is out:
             del self.stands[out]
@@ -208,7 +215,7 @@ class _Simplifier:
             number, other = self.real_number(args[1 - i]), args[i]
             if not number or type(other) is not Var or dtype is None or other.dtype != dtype:
                 continue
-            if not self.plan.xp.isdtype(dtype, "real floating"):
+            if not library_of(op.outs[0]).isdtype(dtype, "real floating"):
                 return
             if negated is not None:
                 number, other = -number, negated
@@ -223,7 +230,7 @@ class _Simplifier:
     def real_number(self, x: Any) -> float | None:
         """A constant without axes, or a number of Python, as a finite float that is exactly the same; else None."""
         if type(x) is Var:
-            if not x.is_constant or x.shape != () or not self.plan.xp.isdtype(x.dtype, "real floating"):
+            if not x.is_constant or x.shape != () or not library_of(x).isdtype(x.dtype, "real floating"):
                 return None
             x = float(x.value)
         elif type(x) is int and abs(x) < 2**53:
@@ -258,7 +265,7 @@ class _Simplifier:
         if x is not None and _same_type(x, out):
             if op.name in _HANDING_ON and x.shape == out.shape:
                 return x
-            if op.name == "conj" and not self.plan.xp.isdtype(x.dtype, "complex floating"):
+            if op.name == "conj" and not library_of(x).isdtype(x.dtype, "complex floating"):
                 return x
             if op.name == "permute_dims" and tuple(_axes(op)) == tuple(range(len(x.shape))):
                 return x
@@ -282,7 +289,7 @@ class _Simplifier:
             return _is_number(x, 1)
         if not x.is_constant or not _size(x.shape) or x.dtype is None:
             return False
-        return bool(self.plan.xp.all(x.value == 1))
+        return bool(library_of(x).all(x.value == 1))
 
 
 _OF_SHAPES = {"zeros_like", "ones_like"}
@@ -325,7 +332,7 @@ def _negated(x: Any) -> Any:
 
 
 def _same_type(x: Var, out: Var) -> bool:
-    return x.dtype is not None and x.dtype == out.dtype
+    return x.dtype is not None and type(x.dtype) is type(out.dtype) and bool(x.dtype == out.dtype)
 
 
 def _shapes_fit(a: Any, b: Any, out: Var) -> bool:

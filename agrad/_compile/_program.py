@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import keyword
-import linecache
 import re
 from collections.abc import Callable
 from itertools import count
@@ -21,14 +20,15 @@ from .._graph import COMPILED, LEAF, Node, next_number
 from .._modes import current_mode
 from .._tensor import NOT_KEPT, Tensor
 from ..backend import Body, Device, backend_of
-from ._scope import Place, fingerprint, same
-from ._trace import Var, active
+from ._scope import PROGRAM, Place, fingerprint, same
+from ._trace import Var, active, is_number
 
 MISS: Any = object()
 """What a program gives for a call that is not the one that was recorded."""
 BUSY: Any = object()
 """What it gives while it runs already."""
 _numbers = count(1)
+_EQUAL = (int, float, complex, str, bytes, frozenset, range, slice)
 
 
 class Handle:
@@ -67,6 +67,7 @@ class Writer:
         self.keep_grads = keep_grads
         self.checks: list[str] = []
         self.loads: list[str] = []
+        self.nodes: list[str] = []
         self.stores: list[str] = []
         self.names: dict[str, Any] = {
             "_MISS": MISS,
@@ -82,8 +83,8 @@ class Writer:
             "_no_tape": _tensor._no_tape,
             "_leaf_node": _tensor._leaf_node,
             "_references": getrefcount,
-            "_acquire": lock.acquire,
-            "_release": lock.release,
+            "_running": lock.locked,
+            "_alone": lock,
         }
         self.globals: set[str] = set()
         self.held: dict[int, str] = {}
@@ -124,18 +125,22 @@ class Writer:
         text = repr(key) if isinstance(place.key, str | int | bool | None) else key
         now = {
             "global": f"{holder}[{text}]",
+            "absent": f"({text} in {holder})",
             "item": f"{holder}[{text}]",
             "cell": f"{holder}.cell_contents",
             "attribute": f"{holder}.{key}" if str(key).isidentifier() else f"getattr({holder}, {text})",
+            "member": f"{holder}.__dict__[{text}]",
+            "referent": f"{holder}()",
             "size": f"len({holder})",
+            "keys": f"[*{holder}]",
             "names": f"len({holder}.__dict__)",
             "set": f"frozenset({holder})",
         }[place.kind]
         if place.value is None or isinstance(place.value, bool):
             self.checks.append(f"{now} is not {place.value}")
-        elif place.kind in ("size", "names"):
+        elif place.kind in ("size", "names", "keys"):
             self.checks.append(f"{now} != {place.value}")
-        elif isinstance(place.value, int | float | complex | str | bytes | frozenset | range | slice):
+        elif isinstance(place.value, _EQUAL) or is_number(place.value):
             value = self.name(f"_was_{place.path}", place.value)
             self.checks.append(f"({now} is not {value} and not _same({now}, {value}))")
         else:
@@ -205,7 +210,11 @@ class Writer:
     # Storing ---------------------------------------------------------------------------------------------------------
 
     def store(self, handle: Handle, results: dict[Any, str]) -> None:
-        """Give a tensor its new value."""
+        """Give a tensor its new value.
+
+        What has to be called for that is in `nodes`; `stores` are assignments alone. The interpreter looks for
+        interrupts in calls and loops, so one comes before all of them or after.
+        """
         name = self.tensors[id(handle.tensor)]
         if handle.new is not None:
             new = results[handle.new]
@@ -213,7 +222,9 @@ class Writer:
         if handle.node is not None and (handle.new is not None or handle.gradient is not None):
             kept = self.keep_grads and handle.gradient is not None
             if handle.new is not None:
-                self.stores.append(f"if _references({name}._node) > 3: {name}._node = _leaf_node({name})")
+                node = self.name(f"_new_{handle.path}")
+                self.nodes.append(f"{node} = _leaf_node({name}) if _references({name}._node) > 3 else {name}._node")
+                self.stores.append(f"{name}._node = {node}")
             if handle.gradient is not None:
                 self.stores.append(f"{name}._grad = {results[handle.gradient] if kept else '_NOT_KEPT'}")
             if handle.is_written or handle.written is not None:  # else it is None already
@@ -223,7 +234,7 @@ class Writer:
 
     def replay(self, body: Body, result: str, making: list[str]) -> str:
         """The text of `replay`, which is one call."""
-        lines = [*body.lines, *self.stores, *making, f"return {result}"]
+        lines = [*body.lines, *self.nodes, *making, *self.stores, f"return {result}"]
         return self._function("replay(args, kwargs)", lines)
 
     def loop(self, body: Body, carried: dict[str, str], recorded: list[str]) -> str:
@@ -233,14 +244,16 @@ class Writer:
         error leaves the state of the last turn that was finished.
         """
         turn = [line.replace("return _MISS", "break") for line in body.lines[body.once :]]
-        if carried:
-            turn.append(f"{', '.join(carried)} = {', '.join(carried.values())}")
-        turn.append(f"kept.append(({', '.join(recorded)}{',' if recorded else ''}))")
-        after = {new: name for name, new in carried.items()}
-        stores = [_renamed(line, after) for line in self.stores]
-        lines = ["try:", *[f"    {line}" for line in body.lines[: body.once]]]
+        turn.append(f"turn = ({', '.join(recorded)}{',' if recorded else ''})")
+        stored = {line.rpartition(" = ")[2] for line in self.stores} & {*body.results.values()}
+        finished = {**carried, **{f"last_{new}": new for new in stored - {*carried.values()}}, "finished": "True"}
+        turn.append(f"{', '.join(finished)} = {', '.join(finished.values())}")
+        turn.append("kept.append(turn)")
+        after = {new: name for name, new in finished.items()}
+        stores = [*self.nodes, *[_renamed(line, after) for line in self.stores]]
+        lines = ["finished = False", "try:", *[f"    {line}" for line in body.lines[: body.once]]]
         lines += ["    for _ in range(turns):", *[f"        {line}" for line in turn]]
-        lines += ["finally:", "    if kept:", *[f"        {line}" for line in stores or ["pass"]]]
+        lines += ["finally:", "    if finished:", *[f"        {line}" for line in stores or ["pass"]]]
         return self._function("loop(turns, kept, args, kwargs)", lines)
 
     def _function(self, head: str, body: list[str]) -> str:
@@ -256,9 +269,9 @@ class Writer:
             "    except (AttributeError, LookupError, ValueError): return _MISS  # or a name, key or cell is gone"
         )
         # The buffers are those of one call at a time: another thread's, or one from a signal's handler, runs eagerly.
-        lines += ["    if not _acquire(False): return _BUSY", "    try:"]
+        # An interrupt can't come between the lock and the block, as it could between a call of `acquire` and a `try`.
+        lines += ["    if _running(): return _BUSY", "    with _alone:"]
         lines += [f"        {line}" for line in body]
-        lines += ["    finally:", "        _release()"]
         return "\n".join(lines) + "\n"
 
 
@@ -269,16 +282,26 @@ def _renamed(line: str, names: dict[str, str]) -> str:
 
 
 _NO_NAME = re.compile(r"\W")
-_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "kept"}
+_RESERVED = {*dir(builtins), *keyword.kwlist, "args", "kwargs", "replay", "loop", "turns", "turn", "finished", "kept"}
 
 
 def build(function: str, source: str, names: dict[str, Any], title: str) -> Callable[..., Any]:
     """Compile the text of a function; tracebacks through it show its lines."""
-    filename = f"<agrad.compile: {title} #{next(_numbers)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    filename = f"{PROGRAM}{title}) #{next(_numbers)}"
+    names["__name__"], names["__loader__"] = filename, _Loader(source)
     exec(compile(source, filename, "exec"), names)
-    built: Callable[..., Any] = names[function]
+    built: Callable[..., Any] = names.pop(function)  # else a cycle would keep the program until it is collected
     return built
+
+
+class _Loader:
+    """What tracebacks ask for the source."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def get_source(self, name: str) -> str:
+        return self.source
 
 
 def _leaf(tensor: Tensor) -> Any:

@@ -9,12 +9,16 @@ Library code (the standard library, installed packages, agrad itself) is taken t
 
 from __future__ import annotations
 
+import dis
 import functools
+import importlib.util
+import io
 import opcode
 import os
 import sys
 import sysconfig
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
@@ -24,7 +28,7 @@ from .._tensor import Tensor
 from ..backend import _backends, backend_of
 from ..nn import Model
 from ..optim import Optimizer
-from ._trace import is_array
+from ._trace import is_array, is_number
 
 LIMIT = 20_000
 """So many places are looked at; a function that can reach more runs eagerly."""
@@ -33,12 +37,14 @@ _ATOMS = (int, float, complex, str, bytes, bool, type(None), type(Ellipsis), typ
 _CONSTANT = (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType, types.CodeType)
 _CONTAINERS = (list, tuple, dict, set, frozenset)
 _PATHS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+PROGRAM = "agrad.compile("
+"""How the file names of compiled programs begin."""
 _AGRAD = __file__.rpartition("_compile")[0]
 
 
 _BY_NAME = {"getattr", "setattr", "vars", "__dict__", "__getattr__", "__getattribute__", "attrgetter"}
 """Code with one of these may read any attribute."""
-_EVERYWHERE = {"globals", "eval", "exec", "locals"}
+_EVERYWHERE = {"globals", "eval", "exec", "locals", "__import__", "import_module"}
 
 
 class Place(NamedTuple):
@@ -59,7 +65,8 @@ class Place(NamedTuple):
 
     def holds(self) -> bool:
         """Whether the place still holds what it held."""
-        return same(self.now(), self.value)
+        now = self.now()
+        return bool(now == self.value) if self.kind == "keys" else same(now, self.value)
 
 
 STRANGER = "it runs"
@@ -67,10 +74,15 @@ STRANGER = "it runs"
 GONE: Any = object()
 _READ: dict[str, Callable[[Any, Any], Any]] = {
     "global": lambda holder, key: holder[key],
+    "absent": lambda holder, key: key in holder,
     "item": lambda holder, key: holder[key],
     "cell": lambda holder, key: holder.cell_contents,
     "attribute": getattr,
+    "member": lambda holder, key: vars(holder)[key],
+    "referent": lambda holder, key: holder(),
+    "cache": lambda holder, key: holder.cache_info().misses,
     "size": lambda holder, key: len(holder),
+    "keys": lambda holder, key: [*holder],
     "names": lambda holder, key: len(vars(holder)),
     "set": lambda holder, key: frozenset(holder),
 }
@@ -78,7 +90,10 @@ _READ: dict[str, Callable[[Any, Any], Any]] = {
 
 def same(a: Any, b: Any) -> bool:
     """Whether `a` is `b`, or an equal value of the same type that can't change."""
-    return a is b or (type(a) is type(b) and isinstance(a, (*_ATOMS, frozenset)) and a == b and repr(a) == repr(b))
+    if a is b:
+        return True
+    alike = type(a) is type(b) and (isinstance(a, (*_ATOMS, frozenset)) or is_number(a))
+    return alike and bool(a == b) and repr(a) == repr(b)
 
 
 def fingerprint(array: Any) -> int:
@@ -110,8 +125,8 @@ def _path(code: types.CodeType, names: dict[str, Any]) -> str:
 
 
 def is_ours(path: str) -> bool:
-    """Whether it is a file of agrad, or of a backend."""
-    return path.startswith((_AGRAD, *_backend_paths(len(_backends))))
+    """Whether it is a file of agrad, or of a backend, or what a compiled program says that it is from."""
+    return path.startswith((_AGRAD, PROGRAM, *_backend_paths(len(_backends))))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -152,6 +167,36 @@ def globals_of(code: types.CodeType) -> set[str]:
     return found
 
 
+@functools.lru_cache(maxsize=4096)
+def imports_of(code: types.CodeType) -> list[tuple[str, int]]:
+    """The modules that `code`, and the functions that it makes, import, each with the level of its relative import."""
+    found, level = [], 0
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and type(step.argval) is int:
+            level = step.argval
+        elif step.opname == "IMPORT_NAME":
+            found.append((step.argval, level))
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            found += imports_of(constant)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def owners_of(code: types.CodeType, name: str) -> set[str | None]:
+    """Of which globals and variables `code` takes the attribute `name`; None stands for something else."""
+    found: set[str | None] = set()
+    before = None
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval == name:
+            found.add(before)
+        if step.opname.startswith("LOAD_"):
+            before = step.argval if type(step.argval) is str and "ATTR" not in step.opname else None
+        elif step.opname not in ("CACHE", "PUSH_NULL", "PRECALL"):
+            before = None
+    return found
+
+
 def nested(code: types.CodeType) -> Iterator[types.CodeType]:
     """`code`, and the code of the functions that it makes."""
     yield code
@@ -171,17 +216,19 @@ class Cell(NamedTuple):
 class Scope:
     """The snapshot of all that is within reach of some roots."""
 
-    def __init__(self, roots: dict[str, Any]) -> None:
+    def __init__(self, roots: list[tuple[str, Any]]) -> None:
         self.roots = roots
         self.places: dict[int, list[Place]] = {}
         self.kept: list[Any] = []
         self.tensors: dict[int, tuple[Tensor, str]] = {}
         self.arrays: dict[int, tuple[Any, str]] = {}
         self.contents: dict[int, int] = {}
-        """Fingerprints of these arrays, but for the roots, which are arguments."""
+        """Fingerprints of these arrays."""
         self.reached: list[Any] = []
         """Those of them that the code which ran can have read."""
         self.cells: list[Cell] = []
+        self.states: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        """What optimisers remember, in dicts inside of dicts, and copies of these."""
         self._celled: set[tuple[int, Any]] = set()
         self.opaque: dict[int, str] = {}
         self.names: set[str] = set()
@@ -189,7 +236,7 @@ class Scope:
         self.count = 0
         self.too_many = False
         self._modules: dict[int, tuple[Any, str]] = {}
-        stack = [(value, path) for path, value in roots.items()]
+        stack = [(value, path) for path, value in roots]
         while stack:
             self._visit(stack)
             for module, path in list(self._modules.values()):
@@ -201,7 +248,7 @@ class Scope:
         while stack:
             value, path = stack.pop()
             key = id(value)
-            if isinstance(value, _ATOMS) or key in self.places or isinstance(value, _CONSTANT):
+            if isinstance(value, _ATOMS) or key in self.places or isinstance(value, _CONSTANT) or is_number(value):
                 continue
             if isinstance(value, Tensor):
                 self.tensors.setdefault(key, (value, path))
@@ -217,6 +264,7 @@ class Scope:
 
     def _look(self, value: Any, path: str, found: list[Place]) -> None:
         """The places that `value` has."""
+        kind: type = type(value)
         if isinstance(value, types.FunctionType):
             if is_library(value.__code__.co_filename):
                 self._cells(value, path, found)
@@ -226,7 +274,7 @@ class Scope:
             found.append(Place("attribute", value, "__self__", value.__self__, path.rpartition(".")[0] or path))
             found.append(Place("attribute", value, "__func__", value.__func__, path))
         elif isinstance(value, types.ModuleType):
-            if not is_library(getattr(value, "__file__", None)):
+            if not is_library(vars(value).get("__file__")):
                 self._modules[id(value)] = (value, path)
         elif isinstance(value, functools.partial):
             for key in ("func", "args", "keywords"):
@@ -235,6 +283,8 @@ class Scope:
             found.append(Place("attribute", value, "__func__", value.__func__, path))
         elif isinstance(value, property):
             found.append(Place("attribute", value, "fget", value.fget, path))
+        elif isinstance(value, functools.cached_property):
+            found.append(Place("attribute", value, "func", value.func, path))
         elif isinstance(value, type):
             self._class(value, path, found)
         elif type(value) in _CONTAINERS or isinstance(value, _CONTAINERS):
@@ -243,19 +293,28 @@ class Scope:
             self._array(value, path)
         elif isinstance(value, Model | Optimizer):
             self._instance(value, path, found)
-        elif hasattr(value, "__wrapped__"):
+        elif "__wrapped__" in _vars(value):
             found.append(Place("attribute", value, "__wrapped__", value.__wrapped__, path))
+            if hasattr(type(value), "cache_info"):
+                found.append(Place("cache", value, None, value.cache_info().misses, f"the cache of {path}"))
+            self._own(value, path, found)
+        elif isinstance(value, weakref.ref):
+            found.append(Place("referent", value, None, value(), path))
         elif _is_value(value):
             pass
-        elif hasattr(value, "__dict__") or hasattr(type(value), "__slots__"):
+        elif _can_be_seen(kind):
             self._instance(value, path, found)
         else:
             self.opaque[id(value)] = f"{path}, of type {type(value).__name__}"
 
+    def _own(self, function: Any, path: str, found: list[Place]) -> None:
+        """The attributes that somebody gave a function."""
+        for name, item in _vars(function).items():
+            if not name.startswith("_"):
+                found.append(Place("attribute", function, name, item, f"{path}.{name}"))
+
     def _array(self, array: Any, path: str) -> None:
         self.arrays.setdefault(id(array), (array, path))
-        if path in self.roots:
-            return
         try:
             self.contents[id(array)] = fingerprint(array)
         except (TypeError, ValueError, RuntimeError):  # of a dtype that NumPy lacks
@@ -265,10 +324,16 @@ class Scope:
         code = function.__code__
         self.names |= names_of(code)
         self.codes.update(nested(code))
+        names = function.__globals__
         for name in sorted(globals_of(code)):
-            if name in function.__globals__:
-                found.append(Place("global", function.__globals__, name, function.__globals__[name], name))
+            if name in names:
+                found.append(Place("global", names, name, names[name], name))
+            else:  # a builtin, until somebody gives the module such a name
+                found.append(Place("absent", names, name, False, name))
+        for name, level in imports_of(code):
+            self._import(f"{'.' * level}{name}", names.get("__package__"), found)
         self._cells(function, path, found)
+        self._own(function, path, found)
         for key in ("__defaults__", "__kwdefaults__"):
             if getattr(function, key) is not None:
                 found.append(Place("attribute", function, key, getattr(function, key), f"{path}.{key}"))
@@ -279,6 +344,17 @@ class Scope:
                 found.append(Place("cell", cell, None, cell.cell_contents, name))
             except ValueError:  # an empty cell
                 continue
+
+    def _import(self, name: str, package: str | None, found: list[Place]) -> None:
+        """What an import inside a function finds, if it was imported before."""
+        try:
+            name = importlib.util.resolve_name(name, package)
+        except ImportError:
+            return
+        for end in [i for i, c in enumerate(name) if c == "."] + [len(name)]:
+            module = sys.modules.get(name[:end])
+            if module is not None and not is_library(_vars(module).get("__file__")):
+                found.append(Place("item", sys.modules, name[:end], module, name[:end]))
 
     def _module(self, module: Any, path: str, stack: list[tuple[Any, str]]) -> None:
         """The attributes of a module that some code names."""
@@ -291,11 +367,17 @@ class Scope:
     def _class(self, cls: type, path: str, found: list[Place]) -> None:
         if is_library_class(cls):
             return
-        for base in cls.__bases__:
-            found.append(Place("attribute", cls, "__bases__", base, base.__name__))
-        for name, value in vars(cls).items():
-            if not isinstance(value, types.GetSetDescriptorType | types.MemberDescriptorType):
-                found.append(Place("attribute", cls, name, value, f"{path}.{name}"))
+        members: dict[str, Any] = {}
+        for base in reversed(cls.__mro__):
+            if not is_library_class(base):
+                found.append(Place("attribute", cls, "__bases__", base, base.__name__))
+                members.update(vars(base))
+        for name, value in members.items():
+            if isinstance(value, types.GetSetDescriptorType | types.MemberDescriptorType):
+                continue
+            plain = isinstance(value, types.FunctionType | property) or not hasattr(type(value), "__get__")
+            if plain or name in vars(cls):  # of a descriptor the class itself gives something else
+                found.append(Place("attribute" if plain else "member", cls, name, value, f"{path}.{name}"))
 
     def _container(self, value: Any, path: str, found: list[Place]) -> None:
         if isinstance(value, set | frozenset):
@@ -303,7 +385,9 @@ class Scope:
                 found.append(Place("set", value, None, frozenset(value), path))
             return
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        if not isinstance(value, tuple):
+        if type(value) is dict and all(type(key) in (str, int) for key in value):
+            found.append(Place("keys", value, None, [*value], path))
+        elif not isinstance(value, tuple):
             found.append(Place("size", value, None, len(value), path))
         for key, item in items:
             if (id(value), key) not in self._celled:
@@ -316,13 +400,17 @@ class Scope:
             for holder, key in value.cells():
                 self._celled.add((id(holder), key))
                 self.cells.append(Cell(holder, key, holder[key]))
+            self.states += [(state, dict(state)) for state in _dicts(value.state)]
         found.append(Place("attribute", value, "__class__", type(value), f"type({path})"))
-        attributes = dict(vars(value)) if hasattr(value, "__dict__") else {}
+        attributes = dict(_vars(value))
         for base in type(value).__mro__:
             for name in _slots(base):
-                if hasattr(value, name):
-                    attributes[name] = getattr(value, name)
-        if hasattr(value, "__dict__"):
+                if isinstance(vars(base).get(name), types.MemberDescriptorType):
+                    try:
+                        attributes[name] = vars(base)[name].__get__(value)
+                    except AttributeError:  # nothing is there
+                        continue
+        if type(value).__dictoffset__:
             found.append(Place("names", value, None, len(vars(value)), path))
         for base in type(value).__mro__:
             if not is_library_class(base):
@@ -335,14 +423,28 @@ class Scope:
                     ):
                         attributes[name] = item
         for name, item in attributes.items():
-            if not hasattr(value, "__dict__") or (id(vars(value)), name) not in self._celled:
+            if (id(_vars(value)), name) not in self._celled:
                 found.append(Place("attribute", value, name, item, f"{path}.{name}"))
 
     # Afterwards ------------------------------------------------------------------------------------------------------
 
-    def guards(self, ran: set[types.CodeType]) -> tuple[list[Place], list[Tensor], str | None]:
-        """The places that the code `ran` can have read, the tensors in them, and what can't be guarded, if anything."""
+    def restore(self) -> None:
+        """Make the states of optimisers what they were."""
+        for state, was in self.states:
+            state.clear()
+            state.update(was)
+        for cell in self.cells:
+            cell.holder[cell.key] = cell.value
+
+    def guards(
+        self, ran: set[types.CodeType], library: set[types.CodeType]
+    ) -> tuple[list[Place], list[Tensor], str | None]:
+        """The places that the code `ran` can have read, the tensors in them, and what can't be guarded, if anything.
+
+        What is in objects of library classes, the `library` code that ran can have read.
+        """
         names = {name for code in ran for name in names_of(code)}
+        inner = {name for code in library for name in names_of(code)}
         if names & _EVERYWHERE:
             return [], [], f"it uses {sorted(names & _EVERYWHERE)[0]}(), which can read anything"
         if self.too_many:
@@ -356,7 +458,7 @@ class Scope:
         tensors: dict[int, Tensor] = {}
         seen: set[int] = set()
         marks: set[tuple[int, Any, str]] = set()
-        stack = list(self.roots.values())
+        stack = [value for _, value in self.roots]
         while stack:
             value = stack.pop()
             if isinstance(value, Tensor):
@@ -370,13 +472,16 @@ class Scope:
             if id(value) in self.opaque:
                 return [], [], f"it uses {self.opaque[id(value)]}, of which nobody can tell whether it changes"
             for place in self.places.get(id(value), ()):
-                if not _is_read(place, value, names, inside):
+                if not _is_read(place, value, names, inner, inside):
                     continue
-                if _is_chance(place.value, names):
+                if _is_chance(place, ran):
                     return [], [], _FOREIGN.format(place.path)
-                stack.append(place.value)
-                mark = (id(place.holder), place.key if isinstance(place.key, str | int) else None, place.kind)
-                if _can_change(place, value) and mark not in marks:
+                if place.value is sys and "modules" in names:
+                    return [], [], "it uses sys.modules, where it can find anything"
+                if place.kind not in _COUNTING:
+                    stack.append(place.value)
+                mark = (id(place.holder), place.key if isinstance(place.key, str | int) else id(place.key), place.kind)
+                if _can_change(place, value, ran) and mark not in marks:
                     marks.add(mark)
                     chosen.append(place)
         if stranger is not None:
@@ -384,12 +489,23 @@ class Scope:
         return chosen, list(tensors.values()), None
 
 
-def _is_chance(value: Any, names: set[str]) -> bool:
+def _dicts(state: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield state
+    for value in state.values():
+        if isinstance(value, dict):
+            yield from _dicts(value)
+
+
+def _is_chance(place: Place, ran: set[types.CodeType]) -> bool:
     """Whether a library's module or function is, or has inside and is asked for, a generator of random numbers."""
+    value = place.value
     if isinstance(value, types.ModuleType):
         parts = value.__name__.split(".")
-        return parts[0] != "agrad" and ("random" in parts or ("random" in names and hasattr(value, "random")))
-    if not callable(value) or isinstance(value, Tensor):
+        if parts[0] == "agrad" or "random" in parts or not hasattr(value, "random"):
+            return parts[0] != "agrad" and "random" in parts
+        asked = {(code, owner) for code in ran if "random" in code.co_names for owner in owners_of(code, "random")}
+        return any(owner in (None, place.path) or owner in code.co_varnames for code, owner in asked)
+    if isinstance(value, Tensor) or not callable(value):
         return False
     owner = getattr(value, "__self__", None)
     module = getattr(value, "__module__", None) if owner is None else type(owner).__module__
@@ -400,46 +516,83 @@ def _is_chance(value: Any, names: set[str]) -> bool:
 def _is_value(value: Any) -> bool:
     """Whether it is a value that does not change: an enumeration's member, a dtype, a library's function or class."""
     kind = type(value)
-    module = kind.__module__.partition(".")[0]
-    if isinstance(value, Enum) or "dtype" in kind.__name__.lower() or module in _VALUES:
+    if isinstance(value, Enum) or "dtype" in kind.__name__.lower() or kind is object:
         return True
-    return callable(value) and is_library(getattr(sys.modules.get(kind.__module__), "__file__", None))
+    module = kind.__module__
+    if module.partition(".")[0] in _VALUES:
+        return not module.startswith("agrad.scalar")
+    return callable(value) and is_library(getattr(sys.modules.get(module), "__file__", None))
 
 
-_VALUES = ("agrad", "re", "datetime", "decimal", "fractions", "pathlib", "uuid", "typing")
+_VALUES = ("agrad", "re", "datetime", "decimal", "fractions", "pathlib", "uuid", "typing", "logging", "warnings")
+_COUNTING = ("absent", "cache", "keys", "names", "size")
+"""Kinds of places whose value is no object that the function could get hold of."""
+_IMMUTABLE = 1 << 8
+"""The flag of types that Python code can't change, as those that are written in C."""
+_OPEN = (object, dict, list, tuple, set, frozenset, types.SimpleNamespace)
+"""Types written in C whose state can be seen."""
+
+
+@functools.lru_cache(maxsize=4096)
+def _can_be_seen(cls: type) -> bool:
+    """Whether what instances hold is in attributes, not in a part that is written in C, as of files and generators."""
+    in_c = (base for base in cls.__mro__ if base.__flags__ & _IMMUTABLE and not issubclass(base, BaseException))
+    written_in_c = any(base not in _OPEN for base in in_c)
+    attributes = cls.__dictoffset__ or any("__slots__" in vars(base) for base in cls.__mro__)
+    return bool(attributes) and not written_in_c and not issubclass(cls, io.IOBase)
+
+
+def _vars(value: Any) -> Any:
+    """The attributes that an object itself has. Asks nothing that the object could answer."""
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+
+
+@functools.lru_cache(maxsize=4096)
+def _from_library(cls: type) -> bool:
+    """Whether the methods of a library's class may look at an instance."""
+    return any(base is not object and is_library_class(base) for base in cls.__mro__)
 
 
 def _slots(cls: type) -> tuple[str, ...]:
     slots = vars(cls).get("__slots__", ())
     names = (slots,) if isinstance(slots, str) else tuple(slots)
-    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+    private = f"_{cls.__name__.lstrip('_')}"
+    return tuple(f"{private}{name}" if name.startswith("__") and name[-2:] != "__" else name for name in names)
 
 
-def _is_read(place: Place, owner: Any, names: set[str], inside: set[types.CodeType]) -> bool:
+def _is_read(place: Place, owner: Any, names: set[str], inner: set[str], inside: set[types.CodeType]) -> bool:
     """Whether the code that ran can have looked at the place."""
     if isinstance(owner, types.FunctionType):
         if is_library_code(owner.__code__):
             return True  # agrad's own, which is a transform around a function: what it closes over
-        return owner.__code__ in inside
-    if place.kind == "attribute" and isinstance(place.key, str):
+        is_own = place.kind == "attribute" and place.key not in ("__defaults__", "__kwdefaults__")
+        return place.key in names if is_own else owner.__code__ in inside
+    if place.kind in ("attribute", "member") and isinstance(place.key, str):
         special = place.key in ("__self__", "__func__", "__class__", "__bases__", "func", "args", "keywords", "fget")
         special = special or place.key == "__wrapped__"
         if isinstance(owner, type) and isinstance(place.value, types.FunctionType | property):
             return True  # its own places are looked at only if it ran
-        return special or place.key in names or isinstance(owner, Model | Optimizer)
+        if special or place.key in names or isinstance(owner, Model | Optimizer):
+            return True
+        kind: type = type(owner)
+        return bool(place.key in inner and _from_library(kind))
     return True
 
 
-def _can_change(place: Place, owner: Any) -> bool:
+def _can_change(place: Place, owner: Any, ran: set[types.CodeType]) -> bool:
     if isinstance(owner, types.FunctionType) and is_library_code(owner.__code__):
         return False
     if place.kind == "item":
         return not isinstance(place.holder, tuple)
-    if place.kind == "attribute":
+    if place.kind in ("attribute", "member"):
         if isinstance(place.holder, type):
-            return place.key != "__bases__" and not isinstance(
-                place.value, types.FunctionType | property | staticmethod | classmethod
-            )
+            method: Any = getattr(place.value, "fget", None) or getattr(place.value, "__func__", place.value)
+            if isinstance(method, types.FunctionType):
+                return method.__code__ in ran
+            return bool(place.key != "__bases__")
         return place.key not in ("__self__", "__func__", "func", "args", "keywords", "fget", "__wrapped__")
     return True
 
@@ -454,19 +607,21 @@ class Watch:
 
     def __init__(self, fail: Callable[[str], None], on_gradient: Callable[[Tensor | None], None]) -> None:
         self.ran: set[types.CodeType] = set()
+        self.library: set[types.CodeType] = set()
         self.fail = fail
         self.on_gradient = on_gradient
         self.before: Any = None
         self.base: Any = None
 
-    def __enter__(self) -> Watch:
-        self.before, self.base = sys.getprofile(), sys._getframe(1)
-        sys.setprofile(self._event)
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        sys.setprofile(self.before)
-        self.base = None
+    def run(self, function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function and watch."""
+        self.before, self.base = sys.getprofile(), sys._getframe()
+        try:
+            sys.setprofile(self._event)
+            return function(*args, **kwargs)
+        finally:
+            sys.setprofile(self.before)
+            self.base = None
 
     def _refuse(self, frame: Any, reason: str) -> None:
         """Fail, but not for what a module does while it is imported, which is once."""
@@ -482,6 +637,10 @@ class Watch:
             origin = _ORIGINS.get(code) or _origin(code, frame.f_globals)
             if origin == "user":
                 self.ran.add(code)
+            elif origin == "library":
+                self.library.add(code)
+            elif origin == "outside" and _asked_by(frame) == "user":
+                self._refuse(frame, _OUTSIDE.format("the environment"))
             elif origin == "random":
                 if _ORIGINS.get(frame.f_back.f_code) != "agrad":
                     self._refuse(frame, _FOREIGN.format(code.co_qualname))
@@ -502,15 +661,26 @@ class Watch:
 _GRADIENT = Tensor._gradient.__code__
 _BACKWARD = Tensor.backward.__code__
 _ORIGINS: dict[types.CodeType, str] = {}
-"""Of code that ran: "user", "agrad", "library", or "random" for the standard library's generators."""
+"""Of code that ran: "user", "agrad", "library", "random" for the standard library's generators, or "outside"."""
 _REASONS: dict[Any, str | None] = {}
 """Of C functions of modules, and of types whose methods were called: why they make every call another one, if so."""
+_OUTSIDE = "it asks for something from outside Python ({})"
 _FOREIGN = "it draws from a foreign generator ({}): what agrad.random draws is drawn anew in every call"
+
+
+def _asked_by(frame: Any) -> str:
+    """Whose code called what the library is doing in this frame."""
+    while frame is not None:
+        origin = _ORIGINS.get(frame.f_code) or _origin(frame.f_code, frame.f_globals)
+        if origin in ("user", "agrad"):
+            return origin
+        frame = frame.f_back
+    return "library"
 
 
 def _origin(code: types.CodeType, names: dict[str, Any]) -> str:
     path = _path(code, names)
-    if is_ours(path):
+    if is_ours(path) and not str(names.get("__name__")).startswith("agrad.scalar"):
         origin = "agrad"
     elif str(names.get("__name__")).startswith("namedtuple_"):  # made by collections from text
         origin = "library"
@@ -518,6 +688,8 @@ def _origin(code: types.CodeType, names: dict[str, Any]) -> str:
         origin = "user"
     else:
         origin = "random" if str(names.get("__name__")) in ("random", "secrets") else "library"
+        if code.co_qualname.startswith("_Environ.__") and names.get("__name__") == "os":
+            origin = "outside"
     if len(_ORIGINS) > LIMIT:  # of functions made while the program runs
         _ORIGINS.clear()
     _ORIGINS[code] = origin
@@ -533,7 +705,7 @@ def _reason(kind: Any, function: Any) -> str | None:
     if "random" in parts or name in ("urandom", "getrandbits"):
         reason = _FOREIGN.format(name)
     elif "time" in parts or "datetime" in parts or (module == "builtins" and name in ("input", "open")):
-        reason = f"it asks for something from outside Python ({name})"
+        reason = _OUTSIDE.format(name)
     _REASONS[kind] = reason
     return reason
 

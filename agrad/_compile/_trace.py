@@ -27,13 +27,20 @@ from ..backend import DTYPES, EXTENSIONS, Device, Special, backend_of, transfer
 _arrays: dict[type, bool] = {}
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is a library's scalar that counts as Python's number: an integer, a truth value, complex."""
+    return is_array(value) and type(backend_of(value).number(value)) in (int, bool, complex)  # type: ignore[union-attr]
+
+
 def is_array(value: Any) -> bool:
     """Whether `value` is an array of some library, or a scalar of it; a placeholder is not."""
     kind = type(value)
     found = _arrays.get(kind)
     if found is None:
-        named = backend_of(value) is not None and hasattr(value, "shape") and hasattr(value, "dtype")
-        found = _arrays[kind] = named and not isinstance(value, Tensor | Placeholder | Number)
+        # Asked of the type, since an object may answer by a __getattr__ of its own.
+        named = hasattr(kind, "dtype") and hasattr(kind, "shape")
+        ours = named and issubclass(kind, Tensor | Placeholder | Number)
+        found = _arrays[kind] = named and not ours and backend_of(value) is not None
     return found
 
 
@@ -130,8 +137,7 @@ class Trace:
         """Arrays that came from outside, by id; `kept` keeps them, so that the ids stay theirs."""
         self.kept: list[Any] = []
         self.placeholders: list[Placeholder] = []
-        self.ones: list[dict[Any, Any]] = []
-        """What stands for each device's own ones."""
+        self.ones: list[_Ones] = []
         self.reason: str | None = None
         self.quiet = 0
         self.owner = get_ident()
@@ -181,13 +187,23 @@ class Trace:
             op = Op(name, function, used, lifted, impure, self.quiet > 0)
             if not _arrays.get(type(result)):
                 return self._lowered(result, op)
-            out = self.var(result, op)  # what most functions give
+            out = self.var(result, op, _gives_a_constant(op))  # what most functions give
             op.outs.append(out)
             self.ops.append(op)
             return self.placeholder(result, out)
         finally:
             self.busy = False
             setprofile(profile)
+
+    def aside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function with real values, of which nothing is recorded."""
+        if not self.here():
+            return function(*real(args), **kwargs)
+        self.busy = True
+        try:
+            return function(*real(args), **kwargs)
+        finally:
+            self.busy = False
 
     def _lifted(self, tree: Any) -> Any:
         kind = type(tree)
@@ -212,12 +228,12 @@ class Trace:
         """Placeholders for what a function gave, which is recorded if that is arrays or numbers."""
         if isinstance(result, tuple | list):
             op.several = type(result)
-            op.outs = [self.var(item, op) for item in result]
+            op.outs = [self.var(item, op, _gives_a_constant(op)) for item in result]
             self.ops.append(op)
             items = [self.placeholder(item, out) for item, out in zip(result, op.outs, strict=True)]
             return op.several(*items) if hasattr(result, "_fields") else op.several(items)
         if is_array(result):
-            out = self.var(result, op)
+            out = self.var(result, op, _gives_a_constant(op))
             op.outs.append(out)
             self.ops.append(op)
             return self.placeholder(result, out)
@@ -279,12 +295,18 @@ def real(tree: Any) -> Any:
     return tree
 
 
+def _gives_a_constant(op: Op) -> bool:
+    """Whether an operation gives the same in every call, so that Python may look at it."""
+    return not op.impure and all(var.is_constant for var in op.uses())
+
+
 def _leaving(how: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A method that gives Python a value, which ends the record."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        self._trace.fail(self._leaves(how))
-        return convert(self._real, *args, **kwargs)
+        if not self._var.is_constant:
+            self._trace.fail(self._leaves(how))
+        return self._trace.aside(convert, self._real, *args, **kwargs)
 
     return method
 
@@ -376,8 +398,9 @@ class Placeholder(_Recorded):
         return self._trace.call("getitem", operator.getitem, (self, index), {})
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        self._trace.fail(self._leaves("numpy.asarray"))
-        return backend_of(self._real).to_numpy(self._real)  # type: ignore[union-attr]
+        if not self._var.is_constant:
+            self._trace.fail(self._leaves("numpy.asarray"))
+        return self._trace.aside(backend_of(self._real).to_numpy, self._real)  # type: ignore[union-attr]
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         self._trace.fail(self._leaves("DLPack: from_dlpack"))
@@ -608,6 +631,22 @@ class _Backward(dict[Primitive, tuple[Callable[..., Any], ...]]):
         return chosen
 
 
+class _Ones(dict[Any, Any]):
+    """The ones that backward passes begin with: this thread's are placeholders, others use those that there were."""
+
+    def __init__(self, trace: Trace, before: dict[Any, Any]) -> None:
+        self.trace, self.before = trace, before
+
+    def get(self, dtype: Any, default: Any = None) -> Any:
+        return super().get(dtype, default) if self.trace.here() else self.before.get(dtype, default)
+
+    def __setitem__(self, dtype: Any, one: Any) -> None:
+        if self.trace.here():
+            super().__setitem__(dtype, one)
+        else:
+            self.before[dtype] = real(one)
+
+
 @functools.lru_cache(maxsize=4096)
 def _is_pure(primitive: Primitive) -> bool:
     """Whether it is one of agrad's own, which calls nobody else's code, so that nobody has to see what runs."""
@@ -659,6 +698,11 @@ class _Backend:
             return trace.alias(value)
         return trace.call("astype", self._library(device).astype, (value, dtype), {})
 
+    def send(self, array: Any, target: Device, dtype: Any) -> Any:
+        if not self._trace.here():
+            return self._before.send(real(array), target, dtype)
+        return self._trace.call("to_device", transfer, (array, target, dtype), {})
+
     @property
     def reads(self) -> bool:
         return not self._trace.here() and bool(self._before.reads)
@@ -679,9 +723,9 @@ class _Backend:
         return self._before.library(device.native)
 
     def to_numpy(self, array: Any) -> Any:
-        if type(array) is Placeholder:
+        if type(array) is Placeholder and not array._var.is_constant:
             self._trace.fail(array._leaves("float(), bool(), item(), numpy(), print"))
-        return self._before.to_numpy(real(array))
+        return self._trace.aside(self._before.to_numpy, array)
 
     def owned(self, array: Any) -> Any:
         return array if type(array) is Placeholder else self._before.owned(array)
@@ -753,21 +797,45 @@ def recording(trace: Trace) -> Iterator[None]:
         try:
             for device in devices:
                 xp = _Namespace(trace, device.xp)
-                trace.ones.append({})
                 backend, backward = _Backend(trace, device.backend), _Backward(trace, device)
                 forward = _Forward(trace, device, xp)
                 xp.special = Special(forward)
-                for part, value in zip(_PARTS, (backend, backward, forward, xp, trace.ones[-1]), strict=True):
+                ones = _Ones(trace, device._ones)
+                trace.ones.append(ones)
+                for part, value in zip(_PARTS, (backend, backward, forward, xp, ones), strict=True):
                     setattr(device, part, value)
             yield
         finally:
             trace.close()
-            if active_count() > 1:
-                sleep(0.001)  # for a thread that has a placeholder in its hands already
-            for device, values in zip(devices, before, strict=True):
-                for part, value in zip(_PARTS, values, strict=True):
-                    setattr(device, part, value)
-            active.remove(trace)
+            try:
+                if active_count() > 1:
+                    sleep(0.001)  # for a thread that has a placeholder in its hands already
+            finally:
+                insist(lambda: _put_back(devices, before))
+                active.remove(trace)
+
+
+def _put_back(devices: list[Device], before: list[list[Any]]) -> None:
+    for device, values in zip(devices, before, strict=True):
+        for part, value in zip(_PARTS, values, strict=True):
+            setattr(device, part, value)
+
+
+def insist(action: Callable[[], Any]) -> Any:
+    """Do something to its end, again if an interrupt comes in between, which is raised afterwards."""
+    late: BaseException | None = None
+    while True:
+        try:
+            result = action()
+        except Exception:
+            raise
+        except BaseException as interrupt:
+            late = interrupt
+        else:
+            break
+    if late is not None:
+        raise late
+    return result
 
 
 def is_recording_here() -> bool:

@@ -336,6 +336,10 @@ class Writer:
             done = self.ufunc(op, out) or self.view(op, out) or self.product(op, out) or self.reduction(op, out)
             if not done and not self.choice(op, out) and not self.cast(op, out) and not self.scatter(op, out):
                 self.generic(op)
+        if out in self.joints and out not in self.arrays:  # made in another place than beside the others
+            made = self.text[out]
+            self.calls += 1
+            self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(out, [])}, {made})")
 
     def emit_together(self, group: Together) -> None:
         """One call for several operations, on the memory in which their operands are side by side."""
