@@ -1283,11 +1283,10 @@ def test_repeat_gives_what_the_calls_give(device: str) -> None:
 
 def turns(step: Any) -> tuple[str, str]:
     """What the loop of a compiled function does before its first turn, and what it does in each."""
-    step._programs[0].loop()
     loop = step._programs[0].loop()
     lines = linecache.getlines(loop.__code__.co_filename, loop.__globals__)
     before, _, rest = "".join(lines).partition("for _ in range(turns):")
-    return before.rpartition("_alone")[2], rest.partition("finally:")[0]
+    return before.rpartition("finished = False")[2], rest.partition("finally:")[0]
 
 
 def test_repeat_computes_once_what_stays_the_same(device: str) -> None:
