@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections import namedtuple
 from typing import Any
 
@@ -17,8 +18,8 @@ import pytest
 
 import agrad as ag
 import agrad.functional as F
-from agrad import backend
-from agrad import Tensor
+from agrad import Tensor, backend
+from agrad._compile import _compiled
 from agrad.backend import find_device
 from agrad.losses import binary_cross_entropy, cross_entropy, mean_squared_error
 from agrad.nn import Model
@@ -417,6 +418,33 @@ def test_too_many_signatures_run_eagerly() -> None:
     x = ag.asarray([1.0])
     assert [f(x, n).item() for n in range(40)] == list(range(40))
     assert_eager(f, "were different in each of 16 recorded calls; the last one was (x: float64[1], n=16)")
+
+
+def test_one_compiled_step_trains_many_models_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    @ag.compile
+    def step(model: Model, x: Tensor) -> Tensor:
+        loss = ag.sum(model(x))
+        loss.backward()
+        model.gradient_update(0.1)
+        return loss
+
+    gone, x = [], data(4, 2)
+    for i in range(20):
+        model = Network("cpu")
+        twin = copy.deepcopy(model)
+        if i % 2:
+            assert_same(step.repeat(3, model, x), ag.stack([step._function(twin, x).detach() for _ in range(3)]))
+        else:
+            for _ in range(3):
+                assert_same(step(model, x), step._function(twin, x))
+        gone.append(weakref.ref(model))
+    assert_captured(step, 16)
+    del model, twin
+    assert sum(model() is not None for model in gone) <= 17
+    monkeypatch.setattr(_compiled, "RECORDS", 20)
+    step(Network("cpu"), x)
+    assert_eager(step, "were different in each of 20 recorded calls; the last one was (model=<")
+    assert not any(model() is not None for model in gone)
 
 
 def test_what_nobody_can_guard_runs_eagerly() -> None:
