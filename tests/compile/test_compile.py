@@ -492,6 +492,39 @@ def test_values_that_decide_run_eagerly(f: Any) -> None:
     assert any(word in compiled.report().reason for word in ("asks for the value", "depends on data"))
 
 
+@pytest.mark.parametrize(
+    ("f", "captured"),
+    [
+        (lambda x: sum(v * v for v in x), True),
+        (lambda x: x * len(x), True),
+        (lambda x: (lambda a, b, c: a + b * c)(*x), True),
+        (lambda x: sum(a * b for a, b in zip(x, x + 1, strict=True)), True),
+        (lambda x: x * (hash(x) * 0 + 1), True),
+        (lambda x: np.sin(x) * np.sum(x), True),
+        (lambda x: np.where(x > 1, x, 0.0) + np.add.reduce(x), True),
+        (lambda x: (f"{x.sum():.2f}", x * 2)[1], False),
+        (lambda x: (str(x), x * 2)[1], False),
+        (lambda x: x if not x[0] > 5 else -x, False),
+        (lambda x: x * 2 if 1.0 in x else x, False),
+        (lambda x: x * sum(range(int(x[0]) + 2)), False),
+        (lambda x: x * math.exp(x[0]), False),
+        (lambda x: x * [1.0, 2.0, 3.0, 4.0][int(x[0]) % 4], False),
+        (lambda x: x * sorted(x)[0] * max(x), False),
+        (lambda x: x * 2 if (x == x).all() else x, False),
+        (lambda x: x * x.tolist()[0], False),
+        (lambda x: x * complex(x[0]).real, False),
+    ],
+)
+def test_what_python_does_with_tensors(f: Any, captured: bool) -> None:
+    compiled = ag.compile(f)
+    for numbers in ([1.0, 2.0, 3.0], [2.0, 0.0, 1.0], [-1.0, 5.0, 0.5], [6.0, 1.0, 1.0]):
+        for _ in range(2):
+            x = ag.asarray(numbers)
+            assert_same(compiled(x), f(x))
+    assert compiled.report().captured is captured, str(compiled.report())
+    assert captured or "Python asks for the value of a tensor" in compiled.report().reason
+
+
 def test_values_that_are_the_same_in_every_call_may_decide(device: str) -> None:
     def f(x: Tensor) -> Tensor:
         numbers = ag.asarray([2.0, 3.0], device=device) * 2
@@ -752,6 +785,50 @@ def test_transforms_compile(device: str) -> None:
                 if not isinstance(one, tuple):
                     assert_same(one, other)
         assert_captured(compiled)
+
+
+def test_more_transforms_compile(device: str) -> None:
+    v = data(3, device=device)
+
+    @ag.custom_gradient
+    def clipped(x: Tensor) -> Any:
+        return x * 2, lambda g: ag.clip(g, -1.0, 1.0) * x
+
+    def f(x: Tensor) -> Tensor:
+        return ag.sum(ag.sin(x) * x**3) + ag.prod(x)
+
+    def third(x: Tensor) -> Tensor:
+        return ag.grad(lambda y: ag.sum(ag.grad(lambda z: ag.sum(ag.grad(f)(z) ** 2))(y)))(x)
+
+    def pulled(x: Tensor) -> Any:
+        y, pullback = ag.vjp(lambda x: ag.exp(x) * x, x)
+        return y, pullback(v * y)
+
+    def pushed(x: Tensor) -> Any:
+        y, pushforward = ag.linearize(lambda x: ag.exp(x) * x, x)
+        return y, pushforward(v), pushforward(v * 2)
+
+    for g in (
+        third,
+        pulled,
+        pushed,
+        ag.grad(lambda x: ag.sum(clipped(x) * 3)),
+        ag.grad(ag.compile(f)),
+        ag.hessian(lambda x: ag.compile(f)(x)),
+        lambda x: ag.grad(lambda a, b: f(a["x"] * b[0]), argnums=(0, 1))({"x": x}, [x + 1]),
+    ):
+        compiled = ag.compile(g)
+        for _ in range(3):
+            x = data(3, device=device)
+            for ours, theirs in zip(_leaves(compiled(x)), _leaves(g(x)), strict=True):
+                assert_same(ours, theirs)
+        assert_captured(compiled)
+
+
+def _leaves(tree: Any) -> list[Tensor]:
+    if isinstance(tree, Tensor):
+        return [tree]
+    return [x for item in (tree.values() if isinstance(tree, dict) else tree) for x in _leaves(item)]
 
 
 def test_inside_a_differentiation_it_just_runs(device: str) -> None:
