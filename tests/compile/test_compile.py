@@ -760,6 +760,17 @@ def test_agrads_randomness_is_drawn_anew(device: str) -> None:
     assert_captured(compiled)
 
 
+def test_a_function_that_seeds_runs_eagerly(device: str) -> None:
+    def f(x: Tensor) -> Tensor:
+        ag.random.seed(3)
+        return x + ag.random.normal((3,), device=device) + Tensor.from_random(3, device=device).detach()
+
+    compiled, x = ag.compile(f), data(3, device=device)
+    for _ in range(3):
+        assert_same(compiled(x), f(x))
+    assert_eager(compiled, "it seeds agrad.random, which a program would not do again")
+
+
 # Differentiation -----------------------------------------------------------------------------------------------------
 
 
