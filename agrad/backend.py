@@ -63,7 +63,8 @@ class Body(NamedTuple):
     bytes: int = 0
     """and their size."""
     calls: int | None = None
-    """How many functions of the library a run calls, where that is not the number of the plan's operations."""
+    """How many functions of the library a run calls, where that is not the number of the plan's operations; those in a
+    loop over the blocks of an array count once."""
     once: int = 0
     """How many of the lines, at the beginning, compute what is the same in every turn of a loop: see `Plan.once`."""
 

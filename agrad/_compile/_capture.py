@@ -45,7 +45,7 @@ class Program:
         """The program of many calls, made when it is first asked for."""
         if self._loop is None:
             source = self.writer.loop(self.body, self.carried, self.recorded)
-            self._loop = build("loop", source, self.writer.names, self.title)
+            self._loop = build("loop", source, dict(self.writer.names), self.title)
         return self._loop
 
 

@@ -338,8 +338,9 @@ class Report:
         reason: why the function runs eagerly; None if it does not.
         captured: whether there is a program.
         programs: a dict for each recorded signature: `signature`; `recorded`, the operations of the recorded call;
-            `operations`, those that are left; `calls`, the calls of the library that they take; how many operations
-            were `folded` into constants, `shared` with an equal one, `simplified`, or `dead`; `buffers` and their
+            `operations`, those that are left; `calls`, the calls of the library that they take, of which those in a
+            loop over the blocks of a large array count once; how many operations were `folded` into constants,
+            `shared` with an equal one, `simplified`, or `dead`; `buffers` and their
             `bytes`.
     """
 

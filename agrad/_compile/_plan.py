@@ -8,6 +8,7 @@ since it may be written to.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,8 +63,8 @@ class Plan:
         return found | {var: len(self.ops) for var in self.outputs}
 
     def forget(self) -> None:
-        """Let go of what the values were in the recorded call: the program has those that it needs."""
-        for var in {*self.inputs, *self.outputs, *[var for op in self.ops for var in (*op.uses(), *op.outs)]}:
+        """Let go of what came in and went out of the recorded call."""
+        for var in (*self.inputs, *self.outputs):
             var.value = None
 
 
@@ -201,8 +202,40 @@ class _Simplifier:
                 self.become(op, "subtract", (args[1], a))
         elif op.name == "subtract" and b is not None:  # a - -b is a + b
             self.become(op, "add", (args[0], b))
-        elif op.name in ("multiply", "divide") and a is not None and b is not None:  # -a * -b is a * b
-            self.become(op, op.name, (a, b))
+        elif op.name in ("multiply", "divide"):
+            if a is not None and b is not None:  # -a * -b is a * b
+                self.become(op, op.name, (a, b))
+            else:
+                self.scale(op, a, b)
+
+    def scale(self, op: Op, a: Var | None, b: Var | None) -> None:
+        """-a * 3 is a * -3, and a / 4 is a * 0.25: products with a number. `a` and `b` are negated in the operands."""
+        args, dtype = op.args, op.outs[0].dtype
+        for i, negated in ((0, a), (1, b)):
+            number, other = self.real_number(args[1 - i]), args[i]
+            if not number or type(other) is not Var or not _same_type(other, op.outs[0]):
+                continue
+            if not library_of(op.outs[0]).isdtype(dtype, "real floating"):
+                return
+            if negated is not None:
+                number, other = -number, negated
+            if op.name == "divide" and i == 0 and abs(math.frexp(number)[0]) == 0.5 and 2**-64 <= abs(number) <= 2**64:
+                self.become(op, "multiply", (other, 1 / number))
+            elif number == -1 and op.name == "multiply":
+                self.become(op, "negative", (other,))
+            elif negated is not None:
+                self.become(op, op.name, (other, number) if i == 0 else (number, other))
+            return
+
+    def real_number(self, x: Any) -> float | None:
+        """A constant without axes, or a number of Python, as a finite float that is exactly the same; else None."""
+        if type(x) is Var:
+            if not x.is_constant or x.shape != () or not library_of(x).isdtype(x.dtype, "real floating"):
+                return None
+            x = float(x.value)
+        elif type(x) is int and abs(x) < 2**53:
+            x = float(x)
+        return x if type(x) is float and math.isfinite(x) else None
 
     def become(self, op: Op, name: str, args: tuple[Any, ...]) -> None:
         op.name, op.function = name, _FUNCTIONS[name]
@@ -271,7 +304,8 @@ _NEGATABLE = {"add", "subtract", "multiply", "divide"}
 def _functions() -> dict[str, Callable[..., Any]]:
     import operator
 
-    return {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
+    arithmetic = {"add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv}
+    return {**arithmetic, "negative": operator.neg}
 
 
 _FUNCTIONS = _functions()
@@ -279,7 +313,7 @@ _FUNCTIONS = _functions()
 
 def _is_constant(op: Op) -> bool:
     """Whether it gives the same in every call."""
-    for var in op.uses():  # noqa: SIM110: a generator takes three times as long, and this is asked of every operation
+    for var in op.uses():  # noqa: SIM110 - a generator takes three times as long, and all operations come here
         if not var.is_constant:
             return False
     return True

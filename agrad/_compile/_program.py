@@ -227,7 +227,8 @@ class Writer:
                 self.stores.append(f"{name}._node = {node}")
             if handle.gradient is not None:
                 self.stores.append(f"{name}._grad = {results[handle.gradient] if kept else '_NOT_KEPT'}")
-            self.stores.append(f"{name}._written = {'_no_tape' if handle.is_written else None}")
+            if handle.is_written or handle.written is not None:  # else it is None already
+                self.stores.append(f"{name}._written = {'_no_tape' if handle.is_written else None}")
 
     # The program -----------------------------------------------------------------------------------------------------
 
@@ -321,7 +322,7 @@ def _fits(device: Device, value: Any, is_constant: bool) -> Callable[[Any, Any],
     shape, dtype, backend = value.shape, value.dtype, device.backend
 
     def fits(tensor: Any, array: Any) -> Any:
-        """The array of a tensor that is as the program needs it, else LookupError: on the device, of shape and dtype."""
+        """The array of a tensor on the device, and of the shape and dtype, that the program is for; or LookupError."""
         if (
             (is_constant and tensor._node is not None)
             or tensor._device is not device

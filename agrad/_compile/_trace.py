@@ -9,6 +9,7 @@ and everything goes on with real values.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,7 +146,7 @@ class Trace:
 
     def here(self) -> bool:
         """Whether what this thread does is being recorded."""
-        return self.open and not self.busy and self.reason is None and get_ident() == self.owner
+        return get_ident() == self.owner and self.open and not self.busy and self.reason is None
 
     def mine(self) -> bool:
         """Whether this thread may have placeholders in its hands."""
@@ -172,11 +173,10 @@ class Trace:
         self, name: str, function: Callable[..., Any], args: Any, kwargs: dict[str, Any], impure: bool = False
     ) -> Any:
         """Call a function with the real values, and record that."""
+        if not self.here():
+            return function(*real(args), **real(kwargs))
         profile = getprofile()
         setprofile(None)  # what the function does inside is its own affair, and what is done here is ours
-        if not self.here():
-            setprofile(profile)
-            return function(*real(args), **real(kwargs))
         self.busy = True
         try:
             plain = [x._real if type(x) is Placeholder or type(x) is Number else real(x) for x in args]
@@ -185,7 +185,12 @@ class Trace:
             lifted = self._lifted(kwargs) if kwargs else kwargs
             used = tuple([x._var if type(x) is Placeholder or type(x) is Number else self._lifted(x) for x in args])
             op = Op(name, function, used, lifted, impure, self.quiet > 0)
-            return self._lowered(result, op)
+            if not _arrays.get(type(result)):
+                return self._lowered(result, op)
+            out = self.var(result, op, _gives_a_constant(op))  # what most functions give
+            op.outs.append(out)
+            self.ops.append(op)
+            return self.placeholder(result, out)
         finally:
             self.busy = False
             setprofile(profile)
@@ -269,10 +274,8 @@ class Trace:
     def forget(self) -> None:
         """Let go of the arrays of the run, which would have to wait for the cyclic garbage collection."""
         for op in self.ops:
-            for var in (*op.uses(), *op.outs):
-                var.value = None
-        self.ops.clear()
-        self.known.clear()
+            for out in op.outs:
+                out.value = None
         self.kept.clear()
         self.placeholders.clear()
 
@@ -294,7 +297,7 @@ def real(tree: Any) -> Any:
 
 def _gives_a_constant(op: Op) -> bool:
     """Whether an operation gives the same in every call, so that Python may look at it."""
-    return not op.impure and all(var.is_constant for var in op.uses())
+    return not op.impure and not any([not var.is_constant for var in op.uses()])
 
 
 def _leaving(how: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -579,14 +582,21 @@ class _Forward(dict[Primitive, Callable[..., Any]]):
         trace, before, xp = self.trace, self.before[primitive], self.xp
         whole = primitive.name in trace.fused or self.backend.special(primitive.name) is not None
         plain = getattr(xp, primitive.name) if primitive.forward is None else None
+        is_pure = _is_pure(primitive)
 
         def forward(*args: Any, **params: Any) -> Any:
             if not trace.here():
                 return before(*real(args), **real(params))
-            args = trace.lift(args)
-            if whole:
-                return trace.call(primitive.name, before, args, params)
-            return primitive.forward(xp, *args, **params) if plain is None else plain(*args, **params)  # type: ignore[misc]
+            profile = getprofile()
+            if is_pure:
+                setprofile(None)
+            try:
+                args = tuple([x if type(x) is Placeholder else trace.lift(x) for x in args])
+                if whole:
+                    return trace.call(primitive.name, before, args, params)
+                return primitive.forward(xp, *args, **params) if plain is None else plain(*args, **params)  # type: ignore[misc]
+            finally:
+                setprofile(profile)
 
         self[primitive] = forward
         return forward
@@ -600,15 +610,24 @@ class _Backward(dict[Primitive, tuple[Callable[..., Any], ...]]):
 
     def __missing__(self, primitive: Primitive) -> tuple[Callable[..., Any], ...]:
         trace = self.trace
+        is_pure = _is_pure(primitive)
 
         def choose(rule: Callable[..., Any], before: Callable[..., Any]) -> Callable[..., Any]:
             def backward(xp: Namespace, g: Any, node: Any, index: int) -> Any:
-                return rule(xp, g, _lift(trace, node), index) if trace.mine() else before(xp, g, node, index)
+                if not trace.mine():
+                    return before(xp, g, node, index)
+                profile = getprofile()
+                if is_pure:
+                    setprofile(None)
+                try:
+                    return rule(xp, g, _lift(trace, node), index)
+                finally:
+                    setprofile(profile)
 
             return backward
 
         pairs = zip(primitive.backward, self.before[primitive], strict=True)
-        self[primitive] = chosen = tuple(choose(rule, before) for rule, before in pairs)
+        self[primitive] = chosen = tuple([choose(rule, before) for rule, before in pairs])
         return chosen
 
 
@@ -626,6 +645,12 @@ class _Ones(dict[Any, Any]):
             super().__setitem__(dtype, one)
         else:
             self.before[dtype] = real(one)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_pure(primitive: Primitive) -> bool:
+    """Whether it is one of agrad's own, which calls nobody else's code, so that nobody has to see what runs."""
+    return all(rule.__module__.startswith("agrad.rules.") for rule in primitive.rules.values())
 
 
 class _Seen:

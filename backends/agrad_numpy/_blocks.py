@@ -9,6 +9,8 @@ The lines inside the loop are those of the executor's writer, for arrays of the 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import ChainMap
 from math import prod
 from types import SimpleNamespace
@@ -19,14 +21,18 @@ import numpy as np
 from agrad.backend import Body, Device
 
 from ._executor import ALIKE, COMPARING, REDUCING, SAME, Slot, Writer, is_ufunc, uniform
-from ._together import ordered, together
+from ._together import together
 
 _CACHE = 1 << 20
 """Bytes that all arrays of one block should have together, of which"""
 _SMALLEST, _LARGEST = 1 << 14, 1 << 17
 """one has so many."""
-LARGE = 3 << 18
-"""Bytes of an array from which on it is computed in blocks: two such would fill the cache."""
+LARGE = 1 << 20
+"""Bytes of an array from which on it is computed in blocks."""
+_FEWEST = 3
+"""Operations for which it pays to cut arrays. A parameter's update by its gradient is less, and done in place."""
+_RECENT = 8
+"""The last blocks, which an operation may join: to look at all would take too long in a long program."""
 _ELEMENTWISE = {*SAME, *COMPARING, "where", "astype", "sigmoid"}
 
 
@@ -88,9 +94,14 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
     """The block that makes a value."""
     after: dict[Any, set[Block]] = {}
     """The blocks that are finished before there is a value, for values that are made in none."""
+    so_far: set[Block] = set()
+    """Those that are finished before the last operation that is impure: these keep their order."""
     for item in items:
         beside = {makers[var] for var in item.uses() if var in makers}
         before: set[Block] = set().union(*[after.get(var, ()) for var in item.uses()])
+        if getattr(item, "impure", False):
+            before |= so_far
+            so_far = before | beside
         block = _joined(item, found, beside, before)
         if block is not None:
             block.add(item)
@@ -100,7 +111,7 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
                 makers[var] = block
             else:
                 after[var] = before | beside
-    kept = [block for block in found if len(block.ops) > 1]
+    kept = [block for block in found if len(block.ops) >= _FEWEST]
     inside = {op for block in kept for op in block.ops}
     mixed = [*[item for item in items if item not in inside], *kept]
     used = {var for item in mixed for var in item.uses()} | outputs
@@ -108,7 +119,31 @@ def blocks(items: list[Any], outputs: set[Any]) -> list[Any]:
         block.outs = [out for op in block.ops for out in op.outs if out in used]
     position = {item: i for i, item in enumerate(items)}
     at = [max(position[op] for op in item.ops) if isinstance(item, Block) else position[item] for item in mixed]
-    return ordered(mixed, at) or items
+    return _ordered(mixed, at)
+
+
+def _ordered(items: list[Any], at: list[int]) -> list[Any]:
+    """`items` in an order in which each comes after what it uses, else as `at` says."""
+    maker = {out: i for i, item in enumerate(items) for out in item.outs}
+    followers: list[list[int]] = [[] for _ in items]
+    waiting = [0] * len(items)
+    impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
+    edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
+    for before, after in edges | set(itertools.pairwise(impure)):
+        followers[before].append(after)
+        waiting[after] += 1
+    ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
+    heapq.heapify(ready)
+    found = []
+    while ready:
+        _, i = heapq.heappop(ready)
+        found.append(items[i])
+        for follower in followers[i]:
+            waiting[follower] -= 1
+            if not waiting[follower]:
+                heapq.heappush(ready, (at[follower], follower))
+    assert len(found) == len(items), "blocks wait for each other"
+    return found
 
 
 def _joined(item: Any, found: list[Block], beside: set[Block], before: set[Block]) -> Block | None:
@@ -118,7 +153,7 @@ def _joined(item: Any, found: list[Block], beside: set[Block], before: set[Block
     if not _is_elementwise(item):
         return None
     shape = item.outs[0].shape
-    for block in reversed(found):
+    for block in found[: -_RECENT - 1 : -1]:
         if block.shape == shape and block not in _with_needs(before | (beside - {block})):
             return block
     found.append(Block(shape))
@@ -298,9 +333,10 @@ class _Loop(Writer):
     def __init__(self, program: _Blocked, block: Block) -> None:
         self.program, self.block = program, block
         coming = list(dict.fromkeys(block.uses()))
-        large = [program.arrays.get(x, x.value) for x in coming if x.shape == block.shape and uniform(x.value) is None]
-        self.grid = _Grid(block, [np.asarray(array) for array in large])
-        pieces = {x: self.piece(x) for x in coming}
+        numbers = {x: uniform(x.value) for x in coming if x.is_constant}
+        large = [x for x in coming if x.shape == block.shape and numbers.get(x) is None]
+        self.grid = _Grid(block, [np.asarray(program.arrays.get(x, x.value)) for x in large])
+        pieces = {x: self.piece(x, numbers.get(x)) for x in coming}
         steps = []
         for op in block.ops:
             args = [pieces[_source(x)] if _is_var(x) else x for x in op.args]
@@ -330,17 +366,15 @@ class _Loop(Writer):
             if x.dtype is not None and not pieces[x].is_constant:
                 self.text[pieces[x]] = self.load(x)
 
-    def piece(self, x: Any) -> _Piece:
-        """What a block gets of a value from outside."""
+    def piece(self, x: Any, number: Any) -> _Piece:
+        """What a block gets of a value from outside: of nothing but one number that."""
         if x.dtype is None:
             return _Piece(x, x.value)
         part = self.grid.part(x.shape)
-        if x.is_constant:
-            number = uniform(x.value)
-            if number is not None:
-                return _Piece(x, number, is_constant=True)
-            if self.grid.place(x.shape) is None:
-                return _Piece(x, np.reshape(x.value, part), is_constant=True)
+        if number is not None:
+            return _Piece(x, number, is_constant=True)
+        if x.is_constant and self.grid.place(x.shape) is None:
+            return _Piece(x, np.reshape(x.value, part), is_constant=True)
         return _Piece(x, _blank(x.value.dtype, part))
 
     # What comes in and goes out --------------------------------------------------------------------------------------

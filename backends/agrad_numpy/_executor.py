@@ -48,6 +48,8 @@ COMPARING = {
     **{name: getattr(np, name) for name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")},
     **{name: getattr(np, name) for name in ("isfinite", "isinf", "isnan", "signbit")},
 }
+_ARITHMETIC = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+"""The signs of functions that numbers have in Python's way too, which takes a fifth of the time."""
 _POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal}
 """What `x ** number` is to NumPy's operator."""
 REDUCING: dict[str, np.ufunc] = {"sum": np.add, "mean": np.add, "max": np.maximum, "min": np.minimum}
@@ -106,15 +108,7 @@ class Writer:
         self.outputs = set(plan.outputs)
         self.items = items
         self.at = 0
-        self.last: dict[Any, int] = {}
-        """The number of the item that uses a value last,"""
-        self.users: dict[Any, int] = {}
-        """and how many do."""
-        for i, item in enumerate(self.items):
-            for var in item.uses():
-                if self.last.get(var) != i:
-                    self.users[var] = self.users.get(var, 0) + 1
-                    self.last[var] = i
+        self.last = {var: i for i, item in enumerate(self.items) for var in item.uses()}
         self.last.update(dict.fromkeys(plan.outputs, len(self.items)))
         self.once = self._how_many_once()
         """How many items are the same in every turn of a loop."""
@@ -127,8 +121,6 @@ class Writer:
                 for side in item.sides:
                     joint = self.joints.get(side[0]) or _Joint(side, any(map(self.is_fixed, side)))
                     self.joints.update(dict.fromkeys(side, joint))
-        self.homes = {x: var for var in self.joints for x in self._made_in_place(var)}
-        """The values that are overwritten by one that is to be side by side with others, and so made there."""
         self.names: dict[str, Any] = {}
         self.lines: list[str] = []
         self.text: dict[Any, str] = dict(plan.names)
@@ -203,18 +195,6 @@ class Writer:
         self.last.update(dict.fromkeys(made & used, len(self.items)))
         return once
 
-    def _made_in_place(self, var: Any) -> list[Any]:
-        """The operand that `var` takes the place of, if it is made by a function of elements, the only one to use it."""
-        op = var.op
-        if op is None or op.name not in SAME or op.kwargs:
-            return []
-        for x in op.uses():
-            if self.users[x] != 1 or self.last[x] == len(self.items) or self.items[self.last[x]] is not op:
-                continue
-            if x.dtype == var.dtype and x.shape == var.shape and x.op is not None and x not in self.joints:
-                return [x]
-        return []
-
     def is_fixed(self, var: Any) -> bool:
         """Whether it is an input that is the same in every turn."""
         return var in self.plan.fixed
@@ -227,9 +207,13 @@ class Writer:
 
     def _row_major(self) -> set[Any]:
         """The shapes of tall matrices that are not kept transposed: one that comes in would be mixed with them."""
-        functions = [op for op in self.plan.ops if op.name in SAME or op.name in COMPARING]
-        coming = {var for op in functions for var in op.uses() if var.op is None and not var.is_constant}
-        return {var.shape for var in coming if _is_tall(var.shape) and var.shape[1] > 1}
+        found = set()
+        for op in self.plan.ops:
+            if op.name in SAME or op.name in COMPARING:
+                for var in op.uses():
+                    if var.op is None and not var.is_constant and _is_tall(var.shape) and var.shape[1] > 1:
+                        found.add(var.shape)
+        return found
 
     def order(self, shape: Any) -> Literal["C", "F"]:
         """How arrays of a shape are laid out."""
@@ -240,11 +224,11 @@ class Writer:
 
         So there is no third array besides the old parameter and the new one.
         """
-        makers = {out: i for i, item in enumerate(self.items) for out in item.outs}
         found: dict[Any, Any] = {}
-        for out in self.outputs:
-            large = out.dtype is not None and out.value.nbytes > _SMALL and self.order(out.shape) == "C"
-            var: Any = out if large else None
+        large = [out for out in self.outputs if out.dtype is not None and out.value.nbytes > _SMALL]
+        makers = {out: i for i, item in enumerate(self.items) for out in item.outs} if large else {}
+        for out in large:
+            var: Any = out if self.order(out.shape) == "C" else None
             while var in makers:
                 i = makers[var]
                 fitting = [x for x in self.items[i].uses() if self.last[x] == i and x not in found and _alike(x, var)]
@@ -260,15 +244,12 @@ class Writer:
         """A place for `var`: that of an operand in `taken` that is used for the last time, or free memory."""
         shape, dtype = var.shape, var.value.dtype
         order = order or self.order(shape)
-        home = self.homes.get(var, var)
-        joint = self.joints.get(home)
+        joint = self.joints.get(var)
         if joint is not None:
             slot = joint.slot = joint.slot or self.memory(joint.size, joint.members, joint.is_fixed)
-            memory = slot.memory[joint.offsets[home] :].data
-            there = [x for x in taken if self.homes.get(x) is var and x in joint.placed]
+            memory = slot.memory[joint.offsets[var] :].data
             joint.placed.add(var)
-            array = self.arrays[there[0]] if there else np.ndarray(shape, dtype, memory, order=order)
-            return self.place(var, slot, array, self.text[there[0]] if there else None)
+            return self.place(var, slot, np.ndarray(shape, dtype, memory, order=order), None)
         if var in self.becoming and order == "C":
             if not self.take_over(var, self.becoming[var], taken):
                 self.assign(var, self.recycled(self.becoming[var], order))
@@ -299,7 +280,7 @@ class Writer:
         return False
 
     def memory(self, size: int, members: Iterable[Any], is_fixed: bool = False) -> Slot:
-        """A free piece of memory, in which `members` will live; one that nothing else uses if it is `fixed`."""
+        """A free piece of memory, in which `members` will live; one that is for nothing else if it `is_fixed`."""
         fitting = [slot for slot in self.free if slot.size >= size and slot.size <= 4 * size]
         if fitting and not is_fixed:
             slot = min(reversed(fitting), key=lambda slot: slot.size)
@@ -352,13 +333,9 @@ class Writer:
         elif op.name == "sigmoid":
             self.sigmoid(op, out)
         else:
-            ways = (self.ufunc, self.view, self.product, self.reduction, self.choice, self.cast)
-            if not any(way(op, out) for way in ways):
+            done = self.ufunc(op, out) or self.view(op, out) or self.product(op, out) or self.reduction(op, out)
+            if not done and not self.choice(op, out) and not self.cast(op, out) and not self.scatter(op, out):
                 self.generic(op)
-        if out in self.joints and out not in self.arrays:  # made in another place than beside the others
-            made = self.text[out]
-            self.calls += 1
-            self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(out, [])}, {made})")
 
     def emit_together(self, group: Together) -> None:
         """One call for several operations, on the memory in which their operands are side by side."""
@@ -437,15 +414,18 @@ class Writer:
         function = SAME.get(op.name) or COMPARING.get(op.name) or (op.function if is_ufunc(op.function) else None)
         if function is None or op.kwargs or len(op.args) != function.nin:
             return False
-        arrays = [x for x in op.args if _is_var(x) and x.dtype is not None]
-        dtypes = {x.value.dtype for x in arrays}
+        dtypes, numbers = set(), []
+        for x in op.args:
+            if _is_var(x) and x.dtype is not None:
+                dtypes.add(x.value.dtype)
+            else:
+                numbers.append(x.value if _is_var(x) else x)
         if len(dtypes) != 1:
             return False
         dtype = dtypes.pop()
-        numbers = [x.value if _is_var(x) else x for x in op.args if not _is_var(x) or x.dtype is None]
-        if any(type(x) not in (int, float, complex) for x in numbers):
-            return False
-        if numbers and np.result_type(dtype, *numbers) != dtype:
+        if numbers and (
+            any(type(x) not in (int, float, complex) for x in numbers) or np.result_type(dtype, *numbers) != dtype
+        ):
             return False
         if out.value.dtype != (np.dtype(bool) if op.name in COMPARING else dtype):
             return False
@@ -455,11 +435,12 @@ class Writer:
         if op.function is operator.pow and type(args[1]) in (int, float) and dtype.kind in "fc":
             function = _POWERS.get(args[1], function)
             args = args[:1] if function.nin == 1 else args
-        if not out.shape and op.function is operator.neg:
+        if not out.shape and (op.function is operator.neg or (op.name == "negative" and dtype.kind in "fc")):
             self.assign(out, f"-{self.value(args[0])}")
             return True
-        if not out.shape and op.function in SIGNS and len(args) == 2:
-            self.assign(out, f"{self.value(args[0])} {SIGNS[op.function]} {self.value(args[1])}")
+        sign = SIGNS.get(op.function) or (_ARITHMETIC.get(op.name) if dtype.kind in "fc" else None)
+        if not out.shape and sign and len(args) == 2:
+            self.assign(out, f"{self.value(args[0])} {sign} {self.value(args[1])}")
             return True
         if op.name == "multiply" and self.outer(args, out):
             return True
@@ -551,6 +532,26 @@ class Writer:
         self.calls += 1
         given = self.value(x)
         self.lines.append(f"{self.function('_copyto', np.copyto)}({self.buffer(out, [])}, {given}, 'unsafe')")
+        return True
+
+    def scatter(self, op: Any, out: Any) -> bool:
+        """Numbers added to elements of an array, each to another one, which NumPy does quicker than in general."""
+        if op.name != "index_add" or out in self.outputs or len(op.args) != 3:
+            return False
+        array, index, values = op.args
+        if (
+            not _is_var(array)
+            or not _is_var(values)
+            or not (array.dtype == values.dtype == out.dtype)
+            or not _is_one_to_one(index)
+        ):
+            return False
+        given = self.value(array)
+        buffer = self.buffer(out, [])
+        is_new = array.is_constant and values.is_constant and not np.any(array.value) and np.all(values.value)
+        self.lines.append(f"{self.function('_copyto', np.copyto)}({buffer}, {given})")
+        self.lines.append(f"{buffer}[{self.value(index)}] {'' if is_new else '+'}= {self.value(values)}")
+        self.calls += 2
         return True
 
     def mask(self, condition: Any, dying: bool, opposite: bool) -> tuple[str, Slot | None]:
@@ -881,7 +882,18 @@ def uniform(array: Any) -> Any:
         return None
     row = np.ascontiguousarray(array).reshape(-1)
     same = row.view(np.uint8).reshape(-1, array.itemsize) == row[:1].view(np.uint8)
-    return row[:1].reshape(()) if same.all() else None
+    return row[:1].reshape(()).copy() if same.all() else None
+
+
+def _is_one_to_one(index: Any) -> bool:
+    """Whether an index of arrays names each element once, since one of these just counts."""
+    if not isinstance(index, tuple) or not all(_is_var(x) and x.dtype is not None for x in index):
+        return False
+    if any(x.value.dtype.kind not in "iu" for x in index):
+        return False
+    shape = np.broadcast_shapes(*[x.shape for x in index])
+    counting = [x for x in index if x.is_constant and x.shape == shape]
+    return any(np.array_equal(np.ravel(x.value), np.arange(x.value.size)) for x in counting)
 
 
 def _is_nothing(x: Any) -> bool:

@@ -7,14 +7,12 @@ put side by side, one call does them all. The sum of a product's elements is a d
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-SMALL = 1 << 15
-"""Bytes of an array up to which the call costs more than the work."""
+SMALL = 1 << 14
+"""Bytes of an array up to which the call costs more than the work; of larger ones side by side the memory does."""
 _FLAT = 1 << 16
 """Bytes up to which a sum of products is a dot product: of more, a sum in pairs is more accurate."""
 _MANY = 400
@@ -91,6 +89,8 @@ class _Grouping:
     def __init__(self, ops: list[Any], outputs: set[Any], names: set[str], made: set[str]) -> None:
         self.ops, self.outputs, self.names, self.made = ops, outputs, names, made
         self.position = {op: i for i, op in enumerate(ops)}
+        self.maker = {out: op for op in ops for out in op.outs}
+        self.impure = [op for op in ops if op.impure]
         self.before = self.ancestors()
         kinds: dict[Any, list[tuple[Any, list[Any]]]] = {}
         for op in ops:
@@ -169,7 +169,8 @@ class _Grouping:
 
         Those on arrays of one shape come first, since what follows them is alike too.
         """
-        parts, rests = [], []
+        parts: list[list[Any]] = []
+        rests: list[list[Any]] = []
         for members in kinds:
             by_shape: dict[Any, list[Any]] = {}
             for member in members:
@@ -260,35 +261,40 @@ class _Grouping:
         )
 
     def ordered(self, groups: list[Together]) -> list[Any] | None:
-        """All operations in an order in which each comes after what it uses; None where there is none."""
-        inside = {op for group in groups for op in group.ops}
-        items: list[Any] = [*[op for op in self.ops if op not in inside], *groups]
-        position = self.position
-        at = [max(position[op] for op in x.ops) if isinstance(x, Together) else position[x] for x in items]
-        return ordered(items, at)
+        """All operations in an order in which each comes after what it uses; None where there is none.
 
+        They come as late as they did; what something uses that comes earlier now, comes before that.
+        """
+        inside = {op: group for group in groups for op in group.ops}
+        found: list[Any] = []
+        done: set[Any] = set()
+        last = {group: max(group.ops, key=self.position.__getitem__) for group in groups}
+        for op in self.ops:
+            item = inside.get(op, op)
+            if last.get(item, op) is not op or item in done:
+                continue
+            waiting, entered = [item], set()
+            while waiting:
+                item = waiting[-1]
+                missing = [] if item in done else [x for x in self.needs(item, inside) if x not in done]
+                if not missing:
+                    waiting.pop()
+                    if item not in done:
+                        done.add(item)
+                        found.append(item)
+                elif item in entered:
+                    return None  # it needs itself
+                else:
+                    entered.add(item)
+                    waiting += missing
+        return found
 
-def ordered(items: list[Any], at: list[int]) -> list[Any] | None:
-    """`items` in an order in which each comes after what it uses, else as `at` says; None where there is none."""
-    maker = {out: i for i, item in enumerate(items) for out in item.outs}
-    followers: list[list[int]] = [[] for _ in items]
-    waiting = [0] * len(items)
-    impure = sorted((i for i, item in enumerate(items) if getattr(item, "impure", False)), key=at.__getitem__)
-    edges = {(maker[var], i) for i, item in enumerate(items) for var in item.uses() if var in maker}
-    for before, after in edges | set(itertools.pairwise(impure)):
-        followers[before].append(after)
-        waiting[after] += 1
-    ready = [(at[i], i) for i, n in enumerate(waiting) if not n]
-    heapq.heapify(ready)
-    found = []
-    while ready:
-        _, i = heapq.heappop(ready)
-        found.append(items[i])
-        for follower in followers[i]:
-            waiting[follower] -= 1
-            if not waiting[follower]:
-                heapq.heappush(ready, (at[follower], follower))
-    return found if len(found) == len(items) else None
+    def needs(self, item: Any, inside: dict[Any, Together]) -> list[Any]:
+        """The items that have to come before `item`."""
+        makers = [self.maker[var] for var in item.uses() if var in self.maker]
+        if item in self.impure:  # these keep their order
+            makers += self.impure[: self.impure.index(item)][-1:]
+        return [inside.get(op, op) for op in makers]
 
 
 def _put(ops: list[Any], columns: list[list[Any]], beside: dict[Any, tuple[Any, ...]]) -> Together:
@@ -326,7 +332,7 @@ def _is_sum(op: Any) -> bool:
     x, out = op.args[0], op.outs[0]
     if not hasattr(x, "is_constant") or out.shape != () or not x.shape or x.dtype != out.dtype or x.is_constant:
         return False
-    return out.dtype.kind == "f" and 0 < x.value.nbytes <= _FLAT
+    return bool(out.dtype.kind == "f" and 0 < x.value.nbytes <= _FLAT)
 
 
 def _terms(x: Any, sign: int, uses: Callable[[Any], int], parts: list[Any]) -> list[tuple[int, Any, Any]] | None:

@@ -12,6 +12,7 @@ import pytest
 import agrad as ag
 import agrad.functional as F
 from agrad import Tensor
+from agrad.losses import cross_entropy
 from agrad_numpy import _blocks, _executor, _together
 
 from . import test_programs
@@ -28,6 +29,7 @@ rng = np.random.default_rng(3)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """All arrays of three numbers or more are large, and a block is two or three numbers; `where` is by bits."""
     monkeypatch.setattr(_blocks, "LARGE", 17)
+    monkeypatch.setattr(_blocks, "_FEWEST", 2)
     monkeypatch.setattr(_blocks, "_SMALLEST", 20)
     monkeypatch.setattr(_blocks, "_LARGEST", 24)
     monkeypatch.setattr(_executor, "_MANY", 2)
@@ -312,6 +314,39 @@ def test_an_error_leaves_everything_as_it_was() -> None:
     assert (w.numpy() == before).all()
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         step(ag.asarray(x))
+
+
+def test_impure_operations_keep_their_order() -> None:
+    def f(x: Tensor) -> list[Tensor]:
+        y = ag.exp(x) * 2 + 1
+        one = cross_entropy(ag.zeros((200_000, 2)), ag.astype(y > 2, "int64"))  # which looks at its labels
+        z = ag.random.normal(x.shape) * x
+        return [one, z * y - 1, ag.sum(z + y)]
+
+    compiled = ag.compile(f)
+    x = ag.asarray(np.linspace(-1.0, 1.0, 200_000))
+    for seed in range(3):
+        results = []
+        for g in (compiled, f):
+            ag.random.seed(seed)
+            results.append(g(x))
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12, atol=1e-12)
+    assert compiled.source().count(" in _blocks") == 2
+
+
+def test_a_long_program_is_recorded_in_time() -> None:
+    def f(x: Tensor, w: Tensor) -> Tensor:
+        for _ in range(60):
+            x = ag.tanh(x @ w) * 0.5 + x
+        return x
+
+    compiled = ag.compile(f)
+    x, w = ag.asarray(rng.normal(size=(6000, 30))), ag.asarray(rng.normal(size=(30, 30)) / 6)
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x, w).numpy(), f(x, w).numpy(), rtol=1e-9, atol=1e-9)
+    assert compiled.source().count(" in _blocks") == 60
+    assert compiled.report().programs[0]["bytes"] < 6 * x.value.nbytes
 
 
 def test_quiet_functions_are_quiet() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import linecache
 import math
 import random
 import sys
@@ -1395,6 +1396,78 @@ def test_repeat_gives_what_the_calls_give(device: str) -> None:
     assert_same_parameters(model, twin)
     assert step.report().captured
     assert not losses.requires_grad
+
+
+def turns(step: Any) -> tuple[str, str]:
+    """What the loop of a compiled function does before its first turn, and what it does in each."""
+    loop = step._programs[0].loop()
+    lines = linecache.getlines(loop.__code__.co_filename, loop.__globals__)
+    before, _, rest = "".join(lines).partition("for _ in range(turns):")
+    return before.rpartition("_alone")[2], rest.partition("finally:")[0]
+
+
+def test_repeat_computes_once_what_stays_the_same(device: str) -> None:
+    weights = Tensor([[1.0], [2.0]], device=device)
+    x = ag.asarray([[1.0, 2.0]] * 6, device=device)
+
+    def step(rate: float, labels: Tensor) -> Tensor:
+        wanted = ag.exp(-labels * 0.5)
+        loss = ag.sum((x @ weights - wanted) ** 2) * (rate * 2)
+        loss.backward()
+        weights.gradient_update(rate)
+        return loss
+
+    labels = ag.asarray([[1.0]] * 6, device=device)
+    compiled = ag.compile(step)
+    twin = copy.deepcopy(weights)
+    losses = compiled.repeat(4, 0.01, labels)
+    ours, weights.value = weights.numpy(), twin.value
+    np.testing.assert_allclose(losses.numpy(), [float(step(0.01, labels)) for _ in range(4)], rtol=1e-12)
+    np.testing.assert_allclose(ours, weights.numpy(), rtol=1e-12)
+    before, turn = turns(compiled)
+    assert "exp(" in before
+    assert "exp(" not in turn
+    assert "rate * 2" in before
+    assert "rate * 2" not in turn
+
+
+def test_what_stays_the_same_in_a_loop_is_computed_anew_in_the_next() -> None:
+    w, labels = Tensor(1.0), ag.asarray([1.0, 2.0])
+
+    @ag.compile
+    def step() -> Tensor:
+        loss = w * ag.sum(ag.exp(labels))
+        loss.backward()
+        w.gradient_update(0.0)
+        return loss
+
+    for value in (0.0, 1.0):
+        labels.value[...] = value
+        assert step.repeat(3).numpy() == pytest.approx([2 * math.exp(value)] * 3)
+        assert float(step()) == pytest.approx(2 * math.exp(value))
+
+
+def test_what_the_loop_confirms_comes_before_what_needs_it(device: str) -> None:
+    logits = Tensor(np.zeros((2, 3)), device=device)
+    labels = ag.asarray([0, 2], device=device)
+
+    @ag.compile
+    def step() -> Tensor:
+        loss = cross_entropy(logits, labels)
+        loss.backward()
+        logits.gradient_update(0.5)
+        return loss
+
+    assert step.repeat(3).shape == (3,)
+    before, turn = turns(step)
+    assert "return _MISS" in before
+    assert "_MISS" not in turn
+
+
+def test_a_loop_without_anything_that_changes(device: str) -> None:
+    x = ag.asarray([1.0, 2.0], device=device)
+    double = ag.compile(lambda: x * 2)
+    assert double.repeat(3).numpy().tolist() == [[2.0, 4.0]] * 3
 
 
 def test_repeat_without_a_program() -> None:

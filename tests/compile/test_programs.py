@@ -97,12 +97,25 @@ def _where(tensors: list[Tensor], choose: Any) -> Tensor:
     return ag.where(x > y, ag.sqrt(ag.abs(x)), y * 2)
 
 
+def _side_by_side(x: Tensor, y: Tensor) -> Tensor:
+    """Equal operations on several arrays, which an executor may do together."""
+    one, other = ag.log(x * x + 1), ag.log(y * y + 1)
+    return (1 - ag.tanh(one)) / (other + 1) + (1 - ag.tanh(other)) / (one + 1)
+
+
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    """Sums of products, which an executor may compute as dot products."""
+    terms = ag.exp(-x * x) * y - ag.exp(-y * y) * x
+    return (ag.mean(terms) if terms.size else ag.sum(terms)) + ag.sum(ag.tanh(x) * ag.tanh(x))
+
+
 STEPS: list[Step] = [
     *[_unary(f) for f in (ag.tanh, ag.sin, ag.exp, ag.negative, ag.square, ag.abs, F.sigmoid, F.relu, F.softplus)],
     *[_unary(f) for f in (lambda x: ag.log(x * x + 1), lambda x: 1 - x, lambda x: x / 3, lambda x: x**3, lambda x: -x)],
     *[_unary(f) for f in (lambda x: ag.atan(x) * 2 + 1, lambda x: x * 1 - 0, lambda x: x.detach() * x)],
     *[_binary(f) for f in (ag.add, ag.subtract, ag.multiply, ag.maximum, ag.hypot, lambda x, y: x / (y * y + 1))],
     *[_binary(f) for f in (lambda x, y: x - -y, lambda x, y: -x + y, lambda x, y: -x * -y, lambda x, y: x * y + x * y)],
+    *[_binary(f) for f in (_side_by_side, _products)],
     *[_reduce(f) for f in (ag.sum, ag.mean, ag.max, ag.std, F.logsumexp)],
     *(_matmul, _matmul, _reshape, _spread, _index, _write, _join, _where),
 ]
@@ -176,6 +189,34 @@ def test_training(device: str, numbers: list[int], shapes: list[Any], seed: int,
             _close(step(0.01 / (1 + i), x), eager(0.01 / (1 + i), x))
             for parameter, twin in zip(parameters, twins, strict=True):
                 _close(parameter, twin)
+    assert step.report().captured, str(step.report())
+
+
+@settings(often, max_examples=25)
+@programs
+def test_loops(device: str, numbers: list[int], shapes: list[Any], seed: int, dtype: str) -> None:
+    parameters = _draw(seed, shapes, device, dtype, leaf=True)
+    twins = copy.deepcopy(parameters)
+
+    def training(parameters: list[Tensor]) -> Any:
+        def step(rate: float, x: Tensor) -> Any:
+            loss = _run(numbers, [*parameters, x, x * 2 + rate])
+            loss.backward()
+            for parameter in parameters:
+                parameter.gradient_update(rate)
+            return loss, ag.exp(-x)
+
+        return step
+
+    step, eager = ag.compile(training(parameters)), training(twins)
+    x = _draw(seed, [shapes[0]], device, dtype, leaf=False)[0]
+    with np.errstate(all="ignore"):
+        losses, rest = step.repeat(5, 0.01, x)
+        wanted = [eager(0.01, x) for _ in range(5)]
+    _close(losses, ag.stack([loss.detach() for loss, _ in wanted]))
+    _close(rest, ag.stack([one for _, one in wanted]))
+    for parameter, twin in zip(parameters, twins, strict=True):
+        _close(parameter, twin)
     assert step.report().captured, str(step.report())
 
 
