@@ -297,7 +297,7 @@ def real(tree: Any) -> Any:
 
 def _gives_a_constant(op: Op) -> bool:
     """Whether an operation gives the same in every call, so that Python may look at it."""
-    return not op.impure and not any([not var.is_constant for var in op.uses()])
+    return not op.impure and all(var.is_constant for var in op.uses())
 
 
 def _leaving(how: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
