@@ -48,12 +48,12 @@ class Program:
         """The program of many calls, made when it is first asked for."""
         if self._loop is None:
             source = self.writer.loop(self.body, self.carried, self.recorded)
-            self._loop = self.build("loop", source)
+            self._loop = self.build("loop", source, dict(self.writer.names))
         return self._loop
 
-    def build(self, name: str, source: str) -> Callable[..., Any]:
+    def build(self, name: str, source: str, names: dict[str, Any]) -> Callable[..., Any]:
         """The function of this name in `source`, which runs at the program's place."""
-        function = build(name, source, self.writer.names, self.title)
+        function = build(name, source, names, self.title)
         return function if self.place is None else self.place.entering(function)
 
 
@@ -426,7 +426,7 @@ class Capture:
         program.recorded = [results.get(var) or writer.variables[var] for var in _recorded(spec)]
         program.source = writer.replay(body, result, making)
         program.device, program.place = device or everywhere[0], self.place
-        program.replay = program.build("replay", program.source)
+        program.replay = program.build("replay", program.source, writer.names)
         plan.forget()
         self.program = program
 

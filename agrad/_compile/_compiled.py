@@ -17,7 +17,9 @@ from ._scope import is_leaf
 from ._trace import active, is_array, is_recording_here, lock
 
 PROGRAMS = 16
-"""So many programs, one for each signature, a function may have; with more it runs eagerly."""
+"""So many programs, one for each signature, a function keeps: the last ones."""
+RECORDS = 256
+"""So often a function is recorded, and PROGRAMS times in a row; then it runs eagerly."""
 UNSETTLED = 3
 """After so many captures in a row that change what they depend on, a function runs eagerly."""
 
@@ -86,6 +88,9 @@ class Compiled:
         self._reason: str | None = None
         self._passing: str | None = None
         self._unsettled = 0
+        self._records = 0
+        self._unused = 0
+        """How many programs were made since one was used."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What the function gives."""
@@ -142,6 +147,8 @@ class Compiled:
                     break
         except MemoryError as error:
             raise self._out_of_memory(error) from error
+        if len(kept) > 1:
+            self._unused = 0
         while len(kept) < times:
             kept.append(tuple(_arrays(self(*args, **kwargs))))
         columns = iter([list(column) for column in zip(*kept, strict=True)])
@@ -222,16 +229,31 @@ class Compiled:
         return result
 
     def _add(self, program: Program) -> None:
-        if len(self._programs) >= PROGRAMS:
+        self._records += 1
+        if self._unused >= PROGRAMS or self._records > RECORDS:
+            times = PROGRAMS if self._unused >= PROGRAMS else RECORDS
             self._reason = (
-                f"its arguments, or what it reads, were different in each of {PROGRAMS} recorded calls; the last one "
+                f"its arguments, or what it reads, were different in each of {times} recorded calls; the last one "
                 f"was {program.signature}"
             )
             self._programs, self._replays = (), ()
             return
         self._unsettled = 0
-        self._programs = (program, *self._programs)
-        self._replays = tuple([program.replay for program in self._programs])
+        self._unused += 1
+        self._programs = (program, *self._programs[: PROGRAMS - 1])
+        self._replays = tuple([self._first_use(program) for program in self._programs])
+
+    def _first_use(self, program: Program) -> Callable[..., Any]:
+        """The program's `replay`, which notices, once, that it was good for something."""
+
+        def replay(args: Any, kwargs: Any) -> Any:
+            result = program.replay(args, kwargs)
+            if result is not MISS and result is not BUSY:
+                self._unused = 0
+                self._replays = tuple([program.replay for program in self._programs])
+            return result
+
+        return replay
 
 
 class Checked(Compiled):

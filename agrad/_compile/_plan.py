@@ -213,7 +213,7 @@ class _Simplifier:
         args, dtype = op.args, op.outs[0].dtype
         for i, negated in ((0, a), (1, b)):
             number, other = self.real_number(args[1 - i]), args[i]
-            if not number or type(other) is not Var or dtype is None or other.dtype != dtype:
+            if not number or type(other) is not Var or not _same_type(other, op.outs[0]):
                 continue
             if dtype_name(dtype) not in _REAL:
                 return

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from .._graph import LEAF
 from .._tensor import Tensor
-from ..backend import _backends, backend_of
+from ..backend import _backends, backend_of, seed_generators
 from ..nn import Model
 from ..optim import Optimizer
 from ._trace import is_array, is_number
@@ -646,6 +646,8 @@ class Watch:
                     self._refuse(frame, _FOREIGN.format(code.co_qualname))
             elif code is _GRADIENT:
                 self.on_gradient(frame.f_locals["self"])
+            elif code is _SEEDING:
+                self._refuse(frame, "it seeds agrad.random, which a program would not do again")
             elif code is _BACKWARD and not frame.f_locals["zero_grad"]:
                 self.on_gradient(None)
         elif event == "c_call":
@@ -660,6 +662,7 @@ class Watch:
 
 _GRADIENT = Tensor._gradient.__code__
 _BACKWARD = Tensor.backward.__code__
+_SEEDING = seed_generators.__code__
 _ORIGINS: dict[types.CodeType, str] = {}
 """Of code that ran: "user", "agrad", "library", "random" for the standard library's generators, or "outside"."""
 _REASONS: dict[Any, str | None] = {}

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections import namedtuple
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 import agrad as ag
 import agrad.functional as F
 from agrad import Tensor, backend
+from agrad._compile import _compiled
 from agrad.backend import find_device
 from agrad.losses import binary_cross_entropy, cross_entropy, mean_squared_error
 from agrad.nn import Model
@@ -419,6 +421,33 @@ def test_too_many_signatures_run_eagerly() -> None:
     assert_eager(f, "were different in each of 16 recorded calls; the last one was (x: float64[1], n=16)")
 
 
+def test_one_compiled_step_trains_many_models_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    @ag.compile
+    def step(model: Model, x: Tensor) -> Tensor:
+        loss = ag.sum(model(x))
+        loss.backward()
+        model.gradient_update(0.1)
+        return loss
+
+    gone, x = [], data(4, 2)
+    for i in range(20):
+        model = Network("cpu")
+        twin = copy.deepcopy(model)
+        if i % 2:
+            assert_same(step.repeat(3, model, x), ag.stack([step._function(twin, x).detach() for _ in range(3)]))
+        else:
+            for _ in range(3):
+                assert_same(step(model, x), step._function(twin, x))
+        gone.append(weakref.ref(model))
+    assert_captured(step, 16)
+    del model, twin
+    assert sum(model() is not None for model in gone) <= 17
+    monkeypatch.setattr(_compiled, "RECORDS", 20)
+    step(Network("cpu"), x)
+    assert_eager(step, "were different in each of 20 recorded calls; the last one was (model=<")
+    assert not any(model() is not None for model in gone)
+
+
 def test_what_nobody_can_guard_runs_eagerly() -> None:
     numbers = iter([1.0, 2.0, 3.0, 4.0])
     f = ag.compile(lambda x: x * next(numbers))
@@ -462,6 +491,39 @@ def test_values_that_decide_run_eagerly(f: Any) -> None:
             assert_same(compiled(x, a), f(x, a))
     assert not compiled.report().captured
     assert any(word in compiled.report().reason for word in ("asks for the value", "depends on data"))
+
+
+@pytest.mark.parametrize(
+    ("f", "captured"),
+    [
+        (lambda x: sum(v * v for v in x), True),
+        (lambda x: x * len(x), True),
+        (lambda x: (lambda a, b, c: a + b * c)(*x), True),
+        (lambda x: sum(a * b for a, b in zip(x, x + 1, strict=True)), True),
+        (lambda x: x * (hash(x) * 0 + 1), True),
+        (lambda x: np.sin(x) * np.sum(x), True),
+        (lambda x: np.where(x > 1, x, 0.0) + np.add.reduce(x), True),
+        (lambda x: (f"{x.sum():.2f}", x * 2)[1], False),
+        (lambda x: (str(x), x * 2)[1], False),
+        (lambda x: x if not x[0] > 5 else -x, False),
+        (lambda x: x * 2 if 1.0 in x else x, False),
+        (lambda x: x * sum(range(int(x[0]) + 2)), False),
+        (lambda x: x * math.exp(x[0]), False),
+        (lambda x: x * [1.0, 2.0, 3.0, 4.0][int(x[0]) % 4], False),
+        (lambda x: x * sorted(x)[0] * max(x), False),
+        (lambda x: x * 2 if (x == x).all() else x, False),
+        (lambda x: x * x.tolist()[0], False),
+        (lambda x: x * complex(x[0]).real, False),
+    ],
+)
+def test_what_python_does_with_tensors(f: Any, captured: bool) -> None:
+    compiled = ag.compile(f)
+    for numbers in ([1.0, 2.0, 3.0], [2.0, 0.0, 1.0], [-1.0, 5.0, 0.5], [6.0, 1.0, 1.0]):
+        for _ in range(2):
+            x = ag.asarray(numbers)
+            assert_same(compiled(x), f(x))
+    assert compiled.report().captured is captured, str(compiled.report())
+    assert captured or "Python asks for the value of a tensor" in compiled.report().reason
 
 
 def test_values_that_are_the_same_in_every_call_may_decide(device: str) -> None:
@@ -699,6 +761,17 @@ def test_agrads_randomness_is_drawn_anew(device: str) -> None:
     assert_captured(compiled)
 
 
+def test_a_function_that_seeds_runs_eagerly(device: str) -> None:
+    def f(x: Tensor) -> Tensor:
+        ag.random.seed(3)
+        return x + ag.random.normal((3,), device=device) + Tensor.from_random(3, device=device).detach()
+
+    compiled, x = ag.compile(f), data(3, device=device)
+    for _ in range(3):
+        assert_same(compiled(x), f(x))
+    assert_eager(compiled, "it seeds agrad.random, which a program would not do again")
+
+
 # Differentiation -----------------------------------------------------------------------------------------------------
 
 
@@ -724,6 +797,50 @@ def test_transforms_compile(device: str) -> None:
                 if not isinstance(one, tuple):
                     assert_same(one, other)
         assert_captured(compiled)
+
+
+def test_more_transforms_compile(device: str) -> None:
+    v = data(3, device=device)
+
+    @ag.custom_gradient
+    def clipped(x: Tensor) -> Any:
+        return x * 2, lambda g: ag.clip(g, -1.0, 1.0) * x
+
+    def f(x: Tensor) -> Tensor:
+        return ag.sum(ag.sin(x) * x**3) + ag.prod(x)
+
+    def third(x: Tensor) -> Tensor:
+        return ag.grad(lambda y: ag.sum(ag.grad(lambda z: ag.sum(ag.grad(f)(z) ** 2))(y)))(x)
+
+    def pulled(x: Tensor) -> Any:
+        y, pullback = ag.vjp(lambda x: ag.exp(x) * x, x)
+        return y, pullback(v * y)
+
+    def pushed(x: Tensor) -> Any:
+        y, pushforward = ag.linearize(lambda x: ag.exp(x) * x, x)
+        return y, pushforward(v), pushforward(v * 2)
+
+    for g in (
+        third,
+        pulled,
+        pushed,
+        ag.grad(lambda x: ag.sum(clipped(x) * 3)),
+        ag.grad(ag.compile(f)),
+        ag.hessian(lambda x: ag.compile(f)(x)),
+        lambda x: ag.grad(lambda a, b: f(a["x"] * b[0]), argnums=(0, 1))({"x": x}, [x + 1]),
+    ):
+        compiled = ag.compile(g)
+        for _ in range(3):
+            x = data(3, device=device)
+            for ours, theirs in zip(_leaves(compiled(x)), _leaves(g(x)), strict=True):
+                assert_same(ours, theirs)
+        assert_captured(compiled)
+
+
+def _leaves(tree: Any) -> list[Tensor]:
+    if isinstance(tree, Tensor):
+        return [tree]
+    return [x for item in (tree.values() if isinstance(tree, dict) else tree) for x in _leaves(item)]
 
 
 def test_inside_a_differentiation_it_just_runs(device: str) -> None:
