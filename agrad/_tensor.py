@@ -1270,9 +1270,10 @@ def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
     _release(updated)  # first, so that the new values find the memory of the graph
     changes = []
     for parameter in updated:
+        old = parameter._value
         value = -rate * parameter._gradient()
-        value += parameter._value
-        changes.append((parameter, in_dtype_of(parameter, value)))
+        value += old
+        changes.append((parameter, value if value.dtype is old.dtype else in_dtype_of(parameter, value)))
     _rebind(changes)
 
 
