@@ -15,7 +15,7 @@ Axis = int | tuple[int, ...] | None
 def as_shape(function: str, shape: int | Iterable[int]) -> Shape:
     """A shape given as one integer or a sequence of them."""
     try:
-        sizes = tuple(operator.index(n) for n in shape) if isinstance(shape, Iterable) else (operator.index(shape),)
+        sizes = tuple([operator.index(n) for n in shape]) if isinstance(shape, Iterable) else (operator.index(shape),)
     except TypeError:
         raise ShapeError(f"{function}: a shape is an integer or a tuple of integers, not {shape!r}") from None
     return sizes
@@ -49,6 +49,8 @@ def keepdims_shape(shape: Shape, axes: tuple[int, ...]) -> Shape:
 
 def resolve_reshape(function: str, size: int, shape: Shape) -> Shape:
     """`shape` with its one -1, if any, replaced by what `size` elements need."""
+    if -1 not in shape and prod(shape) == size:
+        return shape
     known = prod(n for n in shape if n != -1)
     if shape.count(-1) == 1 and known and size % known == 0:
         return tuple(size // known if n == -1 else n for n in shape)

@@ -59,6 +59,21 @@ def test_a_long_chain(device):
     del y
 
 
+def test_a_long_chain_takes_little_for_a_node_and_leaves_nothing():
+    x, length = Tensor(np.arange(3.0)), 10_000
+    tracemalloc.start()
+    try:
+        y = x
+        for _ in range(length):
+            y = y + x
+        y.backward()
+        assert tracemalloc.get_traced_memory()[1] < 350 * length
+        x.gradient_update(0.1)
+        assert tracemalloc.get_traced_memory()[0] < 2 * length
+    finally:
+        tracemalloc.stop()
+
+
 def test_a_diamond(device):
     x = parameter([0.5, -2.0], device)
     left, right = x * 3.0, x * x

@@ -154,8 +154,9 @@ def negative_log_likelihood(x: Array, labels: Array, axis: int) -> Array:
 
 def _matmul_x1(xp: Namespace, g: Array, x1_shape: Shape, x2: Array) -> Array:
     if len(x1_shape) == x2.ndim == 2:
-        # What OpenBLAS takes longer for a small transposed matrix is more than the copy.
-        return matmul(g, np.ascontiguousarray(x2.T) if x2.size < 4096 else x2.T)
+        if x2.size < 4096 and g.size < _SMALL:  # OpenBLAS takes longer for a transposed matrix than the copy does
+            return g.dot(np.ascontiguousarray(x2.T))
+        return matmul(g, x2.T)
     if x2.ndim == 1:
         return g[..., None] * x2
     return np.matmul(g, x2.mT) if len(x1_shape) > 1 else np.matmul(x2, g[..., None])[..., 0]
@@ -163,7 +164,7 @@ def _matmul_x1(xp: Namespace, g: Array, x1_shape: Shape, x2: Array) -> Array:
 
 def _matmul_x2(xp: Namespace, g: Array, x1: Array, x2_shape: Shape) -> Array:
     if x1.ndim == len(x2_shape) == 2:
-        return matmul(x1.T, g)
+        return x1.T.dot(g) if x1.size + g.size < _SMALL else np.matmul(x1.T, g)
     if x1.ndim == 1:
         return x1[:, None] * g[..., None, :] if len(x2_shape) > 1 else g * x1
     return np.matmul(x1.mT, g) if len(x2_shape) > 1 else np.matmul(x1.mT, g[..., None])[..., 0]
