@@ -1294,19 +1294,20 @@ def descend(function: str, parameters: Iterable[Tensor], lr: float) -> None:
             if origin is not None and origin is not parameter._device:
                 raise _errors.mixed_devices(function, parameter._device, origin)
     _release(updated)  # first, so that the new values find the memory of the graph
+    factor = -rate
     changes = []
     for parameter in updated:
         device = parameter._device
         try:
-            value = (_descended if device.current is None else device.entering(_descended))(parameter, rate)
+            value = (_descended if device.current is None else device.entering(_descended))(parameter, factor)
         except MemoryError as error:
             raise _errors.diagnose(function, device, (parameter._value,), error) from error
         changes.append((parameter, in_dtype_of(parameter, value)))
     _rebind(changes)
 
 
-def _descended(parameter: Tensor, rate: Any) -> Array:
-    value = -rate * parameter._gradient()
+def _descended(parameter: Tensor, factor: Any) -> Array:
+    value = factor * parameter._gradient()
     value += parameter._value
     return value
 
