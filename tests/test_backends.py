@@ -540,7 +540,7 @@ def _primitive(name):
     return next(getattr(book, name) for book in books if hasattr(book, name))
 
 
-_WITH_PARAMETERS = {"sum", "mean", "matmul", "matrix_transpose", "negative_log_likelihood"}
+_WITH_PARAMETERS = {"sum", "mean", "matmul", "matrix_transpose", "log_softmax", "negative_log_likelihood"}
 """Compared in test_fast_forward."""
 
 

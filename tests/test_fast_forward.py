@@ -82,6 +82,11 @@ def _labelled() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
             yield (_data(shape, dtype),), {"labels": labels, "axis": axis}
 
 
+def _along_axes() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    for shape, dtype in itertools.product([(4, 3), (9, 2), (3,), (2, 3, 5), (0, 3)], ("float64", "float32")):
+        yield from (((_data(shape, dtype),), {"axis": axis}) for axis in range(len(shape)) if shape[axis])
+
+
 def _probabilities() -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     for shape, dtype in itertools.product([(), (3,), (2, 3)], ("float64", "float32")):
         p, t = [np.asarray(rng.uniform(size=shape)).astype(dtype) for _ in range(2)]
@@ -101,6 +106,7 @@ CASES: dict[str, Callable[[], Iterator[tuple[tuple[Any, ...], dict[str, Any]]]]]
     "relu": lambda: itertools.chain(
         _singles(SHAPES), [((np.array([-0.0, 0.0, -1.0, 1.0, np.inf, -np.inf, np.nan]),), {})]
     ),
+    "log_softmax": _along_axes,
     "binary_cross_entropy": _probabilities,
     "negative_log_likelihood": _labelled,
     "sum": lambda: _reductions(("float64", "float32", "int64", "int8", "uint8", "bool", "complex128"), counted=False),

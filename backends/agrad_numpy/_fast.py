@@ -133,6 +133,15 @@ def relu(x: Array) -> Array:
     return np.maximum(x, _ZERO[x.dtype])
 
 
+def log_softmax(x: Array, axis: int) -> Array:
+    """x - log(sum(exp(x))). Many short rows are turned first: NumPy reduces columns five times as fast."""
+    if axis == 1 and x.ndim == 2 and x.shape[0] > 2 * x.shape[1]:
+        return log_softmax(np.ascontiguousarray(x.T), 0).T
+    y = x - _maximum(x, axis, None, None, True)
+    y -= np.log(_add(np.exp(y), axis, None, None, True))
+    return y
+
+
 def binary_cross_entropy(p: Array, t: Array) -> Array:
     """-mean(t log(p + ε) + (1 - t) log(1 - p + ε)) in few temporaries."""
     one, epsilon = _ONE[p.dtype], _EPSILON[p.dtype]
@@ -196,6 +205,12 @@ def _relu(xp: Namespace, g: Array, y: Array) -> Array:
 _BITS = {4: np.int32, 8: np.int64}
 
 
+def _log_softmax(xp: Namespace, g: Array, y: Array, axis: int) -> Array:
+    part = np.exp(y)
+    part *= _add(g, axis, None, None, True)
+    return np.subtract(g, part, part)
+
+
 def _binary_cross_entropy_p(xp: Namespace, g: Array, p: Array, t: Array) -> Array:
     one, epsilon = _ONE[p.dtype], _EPSILON[p.dtype]
     below = one - p
@@ -232,6 +247,7 @@ PRIMITIVES: dict[str, Callable[..., Array]] = {
     "matrix_transpose": operator.attrgetter("mT"),
     "sigmoid": sigmoid,
     "relu": relu,
+    "log_softmax": log_softmax,
     "binary_cross_entropy": binary_cross_entropy,
     "negative_log_likelihood": negative_log_likelihood,
     "sum": lambda x, axis, keepdims, shape: _add(x, axis, None, None, keepdims),
@@ -243,6 +259,7 @@ RULES: dict[str, dict[str, Callable[..., Array]]] = {
     "tanh": {"x": _tanh},
     "sigmoid": {"x": _sigmoid},
     "relu": {"x": _relu},
+    "log_softmax": {"x": _log_softmax},
     "binary_cross_entropy": {"p": _binary_cross_entropy_p},
     "negative_log_likelihood": {"x": _negative_log_likelihood},
 }
