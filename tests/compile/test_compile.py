@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import linecache
 import math
 import random
@@ -445,6 +446,7 @@ def test_one_compiled_step_trains_many_models_one_after_the_other(monkeypatch: p
     monkeypatch.setattr(_compiled, "RECORDS", 20)
     step(Network("cpu"), x)
     assert_eager(step, "were different in each of 20 recorded calls; the last one was (model=<")
+    gc.collect()
     assert not any(model() is not None for model in gone)
 
 
