@@ -41,7 +41,7 @@ class DTypeError(AgradError, TypeError):
 
 
 class OutOfMemoryError(AgradError, MemoryError):
-    """A device has no memory for an array; what was there before is as it was."""
+    """A device has no memory for an array. Values are as they were; of a failed update the graph may be gone."""
 
 
 class GraphError(AgradError, RuntimeError):
