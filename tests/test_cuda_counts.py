@@ -77,12 +77,12 @@ Made = Callable[[str], Callable[[], Tensor]]
 # Launches and matrix products together, the latter, and the bytes of arrays at the highest.
 EAGER: list[tuple[Made, int, int, int]] = [
     (spiral_step, 24, 8, 110_000),
-    (perceptron_step, 40, 5, 60_000),
+    (perceptron_step, 35, 5, 60_000),
     (optimizer_step, 15, 0, 8_000),
 ]
 COMPILED: list[tuple[Made, int, int, int]] = [
     (spiral_step, 10, 3, 85_000),
-    (perceptron_step, 19, 4, 52_000),
+    (perceptron_step, 12, 4, 52_000),
     (optimizer_step, 3, 0, 8_000),
 ]
 
