@@ -199,11 +199,14 @@ class Trace:
         """Call a function with real values, of which nothing is recorded."""
         if not self.here():
             return function(*real(args), **kwargs)
+        profile = getprofile()
+        setprofile(None)  # as in `call`: CuPy compiles kernels, for which it reads the environment
         self.busy = True
         try:
             return function(*real(args), **kwargs)
         finally:
             self.busy = False
+            setprofile(profile)
 
     def _lifted(self, tree: Any) -> Any:
         kind = type(tree)
@@ -698,7 +701,9 @@ class _Backend:
         if is_array(value) and backend_of(value).number(value) is None:  # type: ignore[union-attr]
             value = trace.placeholder(value, trace._lifted(value))
         if type(value) is not Placeholder:
-            return trace.constant(before.asarray(value, device, dtype, copy))
+            if type(value).__module__ != "builtins":  # its own code runs
+                return trace.constant(before.asarray(value, device, dtype, copy))
+            return trace.constant(trace.aside(before.asarray, value, device, dtype, copy))
         if _device_name(value) != device.name:
             return trace.call("to_device", transfer, (value, device, dtype), {})
         if dtype is None or dtype == value.dtype:

@@ -174,12 +174,11 @@ class Grouping:
     def reaches(self, start: Iterable[Any], goals: Iterable[Any]) -> bool:
         """Whether anything in `goals` depends on anything in `start`."""
         goals, seen, stack = set(goals), set(), list(start)
-        last = max((part.number for goal in goals for part in goal.parts), default=-1)
         while stack:
             item = stack.pop()
             if item in goals:
                 return True
-            if item not in seen and item.number <= last:
+            if item not in seen:
                 seen.add(item)
                 stack.extend(self.successors(item))
         return False
