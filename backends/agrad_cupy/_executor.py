@@ -17,7 +17,7 @@ from typing import Any
 
 import cupy
 
-from agrad.backend import Body
+from agrad.backend import SIGNS, Body
 
 from ._elementwise import is_array, is_var
 from ._grouping import Group, Grouping, Part
@@ -25,18 +25,6 @@ from ._kernels import PRELUDE, REDUCTIONS, THREADS, Layout, Piece, Writer, conti
 
 _VIEWS = {"matrix_transpose", "transpose", "permute_dims", "reshape", "broadcast_to", "getitem", "squeeze"}
 _VIEWS |= {"expand_dims", "flip", "moveaxis"}
-
-
-_SIGNS = {
-    operator.add: "+",
-    operator.sub: "-",
-    operator.mul: "*",
-    operator.truediv: "/",
-    operator.pow: "**",
-    operator.floordiv: "//",
-    operator.mod: "%",
-}
-"""The operators of the host's arithmetic."""
 
 
 def execute(plan: Any) -> Body:
@@ -272,7 +260,7 @@ class _Writer:
     def call(self, op: Any) -> str:
         """An operation as it was recorded."""
         args = [self.value(arg) for arg in op.args]
-        symbol = _SIGNS.get(op.function)
+        symbol = SIGNS.get(op.function)
         if symbol and len(args) == 2:
             return f"{args[0]} {symbol} {args[1]}"
         if op.function is operator.getitem:
